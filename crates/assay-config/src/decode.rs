@@ -1,0 +1,629 @@
+//! Trees into types, collecting every problem on the way.
+//!
+//! A value of the wrong kind is noted and stands in for a harmless one (zero, the empty list, the first variant), and decoding
+//! goes on, so that the rest of the file is looked at too. Nothing decoded from a file with problems is ever used.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
+};
+
+use crate::names::nearest;
+use crate::paths::{Environment, UserPath};
+use crate::problem::{Place, Problems};
+use crate::tree::{Body, Kind, Tree};
+
+/// A value and the paths that were written in it.
+#[derive(Clone, Debug)]
+pub struct Decoded<T> {
+    /// The value.
+    pub value: T,
+    /// Every [`UserPath`] in it, resolved, with its place.
+    pub paths: Vec<(PathBuf, Place)>,
+}
+
+/// Decodes `tree`, whose paths are relative to `folder`. `None` when there was a problem.
+pub fn decode<T: DeserializeOwned>(
+    tree: &Tree,
+    folder: &Path,
+    environment: &Environment,
+    problems: &Problems,
+) -> Option<Decoded<T>> {
+    let before = problems.len();
+    let mut absent = HashSet::new();
+    loop {
+        let session = Session {
+            folder,
+            environment,
+            problems,
+            paths: RefCell::default(),
+            absent: &absent,
+            newly_absent: RefCell::new(None),
+        };
+        let result = T::deserialize(Value { shape: Shape::Tree(tree), at: tree, session: &session });
+        let paths = session.paths.take();
+        if let Some(missing) = session.newly_absent.take() {
+            // A required field is not there: noted, stood in for, and the whole value read again.
+            absent.insert(missing);
+            continue;
+        }
+        return match result {
+            Ok(value) if problems.len() == before => Some(Decoded { value, paths }),
+            Ok(_) => None,
+            Err(error) => {
+                if problems.len() == before {
+                    problems.add(&tree.place, error.0, "here", None);
+                }
+                None
+            }
+        };
+    }
+}
+
+struct Session<'a> {
+    folder: &'a Path,
+    environment: &'a Environment,
+    problems: &'a Problems,
+    paths: RefCell<Vec<(PathBuf, Place)>>,
+    absent: &'a HashSet<(Place, &'static str)>,
+    newly_absent: RefCell<Option<(Place, &'static str)>>,
+}
+
+/// A message on its way up to the value that it is about.
+#[derive(Debug)]
+struct Failed(String, Option<&'static str>);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl serde::de::Error for Failed {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string(), None)
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self(format!("`{field}` is missing"), Some(field))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Shape<'a> {
+    Tree(&'a Tree),
+    /// What is in the parentheses of an enum variant.
+    Body(&'a Body),
+    /// Stands in for something that could not be used.
+    Blank,
+}
+
+#[derive(Clone, Copy)]
+struct Value<'a, 's> {
+    shape: Shape<'a>,
+    /// The closest value that is written, for places.
+    at: &'a Tree,
+    session: &'s Session<'s>,
+}
+
+impl<'a, 's> Value<'a, 's> {
+    fn tree(&self, tree: &'a Tree) -> Self {
+        Self { shape: Shape::Tree(tree), at: tree, session: self.session }
+    }
+
+    fn blank(&self) -> Self {
+        Self { shape: Shape::Blank, ..*self }
+    }
+
+    fn problem(&self, message: String, label: impl Into<String>, help: Option<String>) {
+        self.session.problems.add(&self.at.place, message, label, help);
+    }
+
+    fn mismatch(&self, expected: &str) {
+        if !matches!(self.shape, Shape::Blank) {
+            self.problem(
+                format!("expected {expected}, found {}", self.at.noun()),
+                format!("expected {expected}"),
+                None,
+            );
+        }
+    }
+
+    /// Turns a failure that has no place yet into a problem at this value.
+    fn note<T>(&self, result: Result<T, Failed>) -> Result<T, Failed> {
+        if let Err(Failed(message, field)) = &result {
+            if let Some(field) = field {
+                let name = (self.at.place.clone(), *field);
+                let first = self.session.newly_absent.borrow().is_none();
+                if first && !self.session.absent.contains(&name) {
+                    self.problem(message.clone(), format!("needs `{field}`"), Some(format!("add `{field}: …`")));
+                    *self.session.newly_absent.borrow_mut() = Some(name);
+                }
+            } else if !message.is_empty() && !matches!(self.shape, Shape::Blank) {
+                self.problem(message.clone(), "here", None);
+            }
+            return result.map_err(|_| Failed(String::new(), None));
+        }
+        result
+    }
+
+    fn kind(&self) -> Option<&'a Kind> {
+        match self.shape {
+            Shape::Tree(tree) => Some(&tree.kind),
+            _ => None,
+        }
+    }
+
+    fn integer<T: TryFrom<i128> + Default>(&self, what: &str) -> T {
+        match self.kind() {
+            Some(Kind::Int(value)) => T::try_from(*value).unwrap_or_else(|_| {
+                self.problem(format!("`{value}` is out of range"), format!("expected {what}"), None);
+                T::default()
+            }),
+            _ => {
+                self.mismatch(what);
+                T::default()
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        match self.kind() {
+            Some(Kind::Str(text)) => text.clone(),
+            _ => {
+                let help = match self.kind() {
+                    Some(Kind::Named { name: Some(name), body: Body::None }) => {
+                        Some(format!("write it in quotes: \"{name}\""))
+                    }
+                    _ => None,
+                };
+                if !matches!(self.shape, Shape::Blank) {
+                    self.problem(format!("expected a string, found {}", self.at.noun()), "expected a string", help);
+                }
+                String::new()
+            }
+        }
+    }
+
+    fn fields(&self) -> Option<&'a [crate::tree::Field]> {
+        let body = match self.shape {
+            Shape::Tree(Tree { kind: Kind::Named { body, .. }, .. }) => body,
+            Shape::Body(body) => body,
+            _ => return None,
+        };
+        match body {
+            Body::Fields(fields) => Some(fields),
+            Body::Tuple(items) if items.is_empty() => Some(&[]),
+            Body::None if matches!(self.shape, Shape::Body(_)) => Some(&[]),
+            _ => None,
+        }
+    }
+
+    fn items(&self) -> Option<&'a [Tree]> {
+        match self.shape {
+            Shape::Tree(Tree {
+                kind: Kind::List(items) | Kind::Named { name: None, body: Body::Tuple(items) },
+                ..
+            })
+            | Shape::Body(Body::Tuple(items)) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn visit_fields<'de, V: Visitor<'de>>(
+        self,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Failed> {
+        let Some(fields) = self.fields() else {
+            self.mismatch("fields in parentheses, `(name: value, …)`");
+            return visitor.visit_map(BlankFields { value: self.blank(), names, next: 0 });
+        };
+        let mut known = Vec::new();
+        for (i, field) in fields.iter().enumerate() {
+            let Some(name) = names.iter().find(|n| **n == field.name) else {
+                let help = match nearest(&field.name, names.iter().copied()) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None if names.is_empty() => "there are no fields here".to_owned(),
+                    None => format!("the fields here are: {}", names.join(", ")),
+                };
+                self.session.problems.add(
+                    &field.at,
+                    format!("unknown field `{}`", field.name),
+                    "unknown field",
+                    Some(help),
+                );
+                continue;
+            };
+            if let Some(first) = fields[..i].iter().find(|f| f.name == field.name) {
+                self.session.problems.add_with(
+                    &field.at,
+                    format!("`{name}` is given twice"),
+                    "again here",
+                    (&first.at, "first here"),
+                );
+                continue;
+            }
+            known.push((*name, Some(&field.value)));
+        }
+        for name in names {
+            if self.session.absent.contains(&(self.at.place.clone(), *name)) {
+                known.push((*name, None));
+            }
+        }
+        let access = KnownFields { value: self, fields: known.into_iter(), next: None };
+        self.note(visitor.visit_map(access))
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident $visit:ident $type:ty, $what:literal;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+            let value = self.integer::<$type>($what);
+            self.note(visitor.$visit(value))
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Value<'_, '_> {
+    type Error = Failed;
+
+    integers! {
+        deserialize_i8 visit_i8 i8, "an integer from -128 to 127";
+        deserialize_i16 visit_i16 i16, "an integer from -32768 to 32767";
+        deserialize_i32 visit_i32 i32, "an integer of 32 bits";
+        deserialize_i64 visit_i64 i64, "an integer of 64 bits";
+        deserialize_u8 visit_u8 u8, "an integer from 0 to 255";
+        deserialize_u16 visit_u16 u16, "an integer from 0 to 65535";
+        deserialize_u32 visit_u32 u32, "an integer from 0 to 4294967295";
+        deserialize_u64 visit_u64 u64, "an integer of at least 0";
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        let result = match self.kind() {
+            Some(Kind::Bool(flag)) => visitor.visit_bool(*flag),
+            Some(Kind::Int(value)) => match u64::try_from(*value) {
+                Ok(value) => visitor.visit_u64(value),
+                Err(_) => visitor.visit_i64(self.integer("an integer of 64 bits")),
+            },
+            Some(Kind::Float(value)) => visitor.visit_f64(*value),
+            Some(Kind::Str(text)) => visitor.visit_str(text),
+            Some(Kind::List(items)) => visitor.visit_seq(Items { value: self, items: items.iter() }),
+            Some(Kind::Map(_)) => return self.deserialize_map(visitor),
+            Some(Kind::Named { .. }) | None => visitor.visit_unit(),
+        };
+        self.note(result)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        let flag = match self.kind() {
+            Some(Kind::Bool(flag)) => *flag,
+            _ => {
+                self.mismatch("`true` or `false`");
+                false
+            }
+        };
+        self.note(visitor.visit_bool(flag))
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        let number = match self.kind() {
+            Some(Kind::Float(number)) if number.is_finite() => *number,
+            Some(Kind::Int(number)) => *number as f64,
+            _ => {
+                self.mismatch("a finite number");
+                0.0
+            }
+        };
+        self.note(visitor.visit_f64(number))
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        let text = self.text();
+        self.note(visitor.visit_str(&text))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        match self.kind() {
+            None if matches!(self.shape, Shape::Blank) => visitor.visit_none(),
+            Some(Kind::Named { name: Some(name), body: Body::None }) if name == "None" => visitor.visit_none(),
+            Some(Kind::Named { name: Some(name), body: Body::Tuple(items) }) if name == "Some" && items.len() == 1 => {
+                visitor.visit_some(self.tree(&items[0]))
+            }
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Failed> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Failed> {
+        if name != UserPath::MARK {
+            return visitor.visit_newtype_struct(self);
+        }
+        let before = self.session.problems.len();
+        let text = self.text();
+        if self.session.problems.len() > before || matches!(self.shape, Shape::Blank) {
+            return visitor.visit_newtype_struct(String::new().into_deserializer());
+        }
+        let resolved = self.session.environment.resolve(&text, self.session.folder).unwrap_or_else(|message| {
+            self.problem(message, "in this path", None);
+            PathBuf::new()
+        });
+        self.session.paths.borrow_mut().push((resolved.clone(), self.at.place.clone()));
+        visitor.visit_newtype_struct(resolved.to_string_lossy().into_owned().into_deserializer())
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        let items = self.items().unwrap_or_else(|| {
+            self.mismatch("a list, `[…]`");
+            &[]
+        });
+        self.note(visitor.visit_seq(Items { value: self, items: items.iter() }))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Failed> {
+        match self.items() {
+            Some(items) if items.len() == len => visitor.visit_seq(Items { value: self, items: items.iter() }),
+            _ => {
+                self.mismatch(&format!("{len} values, `(…)` or `[…]`"));
+                visitor.visit_seq(Blanks { value: self.blank(), left: len })
+            }
+        }
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Failed> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        let entries = match self.kind() {
+            Some(Kind::Map(entries)) => entries.as_slice(),
+            _ => {
+                self.mismatch("a map, `{ … }`");
+                &[]
+            }
+        };
+        self.note(visitor.visit_map(Entries { value: self, entries: entries.iter(), next: None }))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Failed> {
+        if let Some(Kind::Named { name: Some(written), .. }) = self.kind()
+            && written != name
+        {
+            self.problem(
+                format!("expected `{name}(…)`, found `{written}`"),
+                format!("`{name}(…)` or just `(…)`"),
+                None,
+            );
+            return visitor.visit_map(BlankFields { value: self.blank(), names: fields, next: 0 });
+        }
+        self.visit_fields(fields, visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Failed> {
+        let (name, body) = match self.kind() {
+            Some(Kind::Named { name: Some(name), body }) => (name, body),
+            _ => {
+                self.mismatch(&format!("one of {}", variants.join(", ")));
+                return visitor.visit_enum(Variant { value: self.blank(), name: variants[0], body: None });
+            }
+        };
+        match variants.iter().find(|v| *v == name) {
+            Some(name) => self.note(visitor.visit_enum(Variant { value: self, name, body: Some(body) })),
+            None => {
+                let help = match nearest(name, variants.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("valid here: {}", variants.join(", ")),
+                };
+                self.problem(format!("unknown name `{name}`"), "unknown name", Some(help));
+                visitor.visit_enum(Variant { value: self.blank(), name: variants[0], body: None })
+            }
+        }
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+        visitor.visit_unit()
+    }
+}
+
+struct Items<'a, 's> {
+    value: Value<'a, 's>,
+    items: std::slice::Iter<'a, Tree>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_, '_> {
+    type Error = Failed;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failed> {
+        self.items.next().map(|item| seed.deserialize(self.value.tree(item))).transpose()
+    }
+}
+
+struct Blanks<'a, 's> {
+    value: Value<'a, 's>,
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for Blanks<'_, '_> {
+    type Error = Failed;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failed> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        seed.deserialize(self.value).map(Some)
+    }
+}
+
+struct Entries<'a, 's> {
+    value: Value<'a, 's>,
+    entries: std::slice::Iter<'a, (Tree, Tree)>,
+    next: Option<&'a Tree>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_, '_> {
+    type Error = Failed;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failed> {
+        let Some((key, value)) = self.entries.next() else { return Ok(None) };
+        self.next = Some(value);
+        seed.deserialize(self.value.tree(key)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failed> {
+        let value = self.next.take().ok_or_else(|| Failed::custom("a value without a key"))?;
+        seed.deserialize(self.value.tree(value))
+    }
+}
+
+struct KnownFields<'a, 's> {
+    value: Value<'a, 's>,
+    fields: std::vec::IntoIter<(&'static str, Option<&'a Tree>)>,
+    next: Option<Option<&'a Tree>>,
+}
+
+impl<'de> MapAccess<'de> for KnownFields<'_, '_> {
+    type Error = Failed;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failed> {
+        let Some((name, value)) = self.fields.next() else { return Ok(None) };
+        self.next = Some(value);
+        seed.deserialize(name.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failed> {
+        match self.next.take().flatten() {
+            Some(tree) => seed.deserialize(self.value.tree(tree)),
+            None => seed.deserialize(self.value.blank()),
+        }
+    }
+}
+
+struct BlankFields<'a, 's> {
+    value: Value<'a, 's>,
+    names: &'static [&'static str],
+    next: usize,
+}
+
+impl<'de> MapAccess<'de> for BlankFields<'_, '_> {
+    type Error = Failed;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failed> {
+        let Some(name) = self.names.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        seed.deserialize((*name).into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failed> {
+        seed.deserialize(self.value)
+    }
+}
+
+struct Variant<'a, 's> {
+    value: Value<'a, 's>,
+    name: &'static str,
+    body: Option<&'a Body>,
+}
+
+impl<'a, 's, 'de> EnumAccess<'de> for Variant<'a, 's> {
+    type Error = Failed;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Failed> {
+        let name: serde::de::value::StrDeserializer<'_, Failed> = self.name.into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'a, 's> Variant<'a, 's> {
+    fn body(&self) -> Value<'a, 's> {
+        match self.body {
+            Some(body) => Value { shape: Shape::Body(body), ..self.value },
+            None => self.value.blank(),
+        }
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_, '_> {
+    type Error = Failed;
+
+    fn unit_variant(self) -> Result<(), Failed> {
+        match self.body {
+            None | Some(Body::None) => {}
+            Some(_) => self.value.problem(
+                format!("`{}` takes no parameters", self.name),
+                "takes none",
+                Some(format!("write just `{}`", self.name)),
+            ),
+        }
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Failed> {
+        match self.body {
+            Some(Body::Tuple(items)) if items.len() == 1 => seed.deserialize(self.value.tree(&items[0])),
+            _ => seed.deserialize(self.body()),
+        }
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Failed> {
+        self.body().deserialize_tuple(len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Failed> {
+        self.body().visit_fields(fields, visitor)
+    }
+}

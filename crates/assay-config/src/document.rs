@@ -1,0 +1,337 @@
+//! A file with what it includes, and with what the command line overrides.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+
+use crate::decode::{Decoded, decode};
+use crate::names::nearest;
+use crate::paths::Environment;
+use crate::problem::{Place, Problems};
+use crate::tree::{Body, Field, Kind, Tree};
+
+/// One `path=value` of the command line.
+#[derive(Clone, Debug)]
+pub struct Override(pub String);
+
+/// One named value of a section.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where its name is written.
+    pub name_at: Place,
+    /// The value.
+    pub tree: Tree,
+    /// Folder of the file it is in.
+    pub folder: PathBuf,
+    /// Whether it comes from an included file.
+    pub included: bool,
+}
+
+/// A file joined with its includes and overrides: sections of named entries, and the rest of its fields.
+#[derive(Debug)]
+pub struct Document {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong so far.
+    pub problems: Problems,
+    environment: Environment,
+    sections: IndexMap<String, IndexMap<String, Entry>>,
+    rest: Tree,
+    folder: PathBuf,
+}
+
+/// A file larger than this is no experiment.
+const LARGEST_FILE: u64 = 16 << 20;
+
+impl Document {
+    /// Loads `path`. Fields named in `sections` are maps of entries, which included files add to; `include` lists files; all
+    /// other fields belong to this file alone. What is wrong is in [`problems`](Self::problems).
+    pub fn load(path: &Path, sections: &[&str], overrides: &[Override], environment: Environment) -> Self {
+        let problems = Problems::default();
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let nowhere = Tree {
+            place: Place { file: 0, span: 0..0 },
+            kind: Kind::Named { name: None, body: Body::Fields(Vec::new()) },
+        };
+        let sections = sections.iter().map(|s| ((*s).to_owned(), IndexMap::new())).collect();
+        let mut document = Self { path: path.to_owned(), problems, environment, sections, rest: nowhere, folder };
+        if let Err(error) = document.add_file(path, &mut Vec::new(), &mut HashSet::new()) {
+            document.problems.add_unplaced(format!("{} cannot be read: {error}", path.display()), None);
+        }
+        for one in overrides {
+            document.apply(one);
+        }
+        document
+    }
+
+    fn add_file(&mut self, path: &Path, above: &mut Vec<PathBuf>, done: &mut HashSet<PathBuf>) -> Result<(), String> {
+        let size = fs::metadata(path).map_err(|e| e.to_string())?.len();
+        if size > LARGEST_FILE {
+            return Err(format!("it has {size} bytes, which is too large for an experiment"));
+        }
+        let bytes = fs::read(path).map_err(|e| e.to_string())?;
+        let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+        let identity = fs::canonicalize(path).map_err(|e| e.to_string())?;
+        let is_main = above.is_empty();
+        let file = self.problems.sources.borrow_mut().add(&path.display().to_string(), &text);
+        done.insert(identity.clone());
+        let Some(tree) = Tree::read(file, &self.problems) else { return Ok(()) };
+        let Tree { place, kind: Kind::Named { body, .. } } = tree else {
+            self.problems.add(&tree.place, "expected an experiment", "expected `( models: { … }, … )`", None);
+            return Ok(());
+        };
+        let fields = match body {
+            Body::Fields(fields) => fields,
+            Body::Tuple(items) if items.is_empty() => Vec::new(),
+            _ => {
+                self.problems.add(&place, "expected an experiment", "expected `( models: { … }, … )`", None);
+                return Ok(());
+            }
+        };
+        above.push(identity);
+        let mut rest = Vec::new();
+        for field in fields {
+            if field.name == "include" {
+                self.include(&field.value, path, above, done);
+            } else if self.sections.contains_key(&field.name) {
+                self.add_section(field, path, !is_main);
+            } else if is_main {
+                rest.push(field);
+            } else {
+                let names: Vec<_> = self.sections.keys().map(String::as_str).collect();
+                self.problems.add(
+                    &field.at,
+                    format!("`{}` has no meaning in an included file", field.name),
+                    "not here",
+                    Some(format!("an included file may have: include, {}", names.join(", "))),
+                );
+            }
+        }
+        above.pop();
+        if is_main {
+            self.rest = Tree { place, kind: Kind::Named { name: None, body: Body::Fields(rest) } };
+        }
+        Ok(())
+    }
+
+    fn include(&mut self, list: &Tree, from: &Path, above: &mut Vec<PathBuf>, done: &mut HashSet<PathBuf>) {
+        let Kind::List(items) = &list.kind else {
+            self.problems.add(&list.place, "`include` takes a list of files", "expected `[\"file.ron\", …]`", None);
+            return;
+        };
+        for item in items {
+            let Some(text) = item.as_str() else {
+                self.problems.add(
+                    &item.place,
+                    format!("expected a file name, found {}", item.noun()),
+                    "expected a string",
+                    None,
+                );
+                continue;
+            };
+            let folder = from.parent().unwrap_or(Path::new(""));
+            let path = match self.environment.resolve(text, folder) {
+                Ok(path) => path,
+                Err(message) => {
+                    self.problems.add(&item.place, message, "in this path", None);
+                    continue;
+                }
+            };
+            if let Ok(identity) = fs::canonicalize(&path) {
+                if let Some(start) = above.iter().position(|p| *p == identity) {
+                    let names: Vec<_> = above[start..]
+                        .iter()
+                        .chain([&identity])
+                        .map(|p| p.file_name().unwrap_or_default().to_string_lossy())
+                        .collect();
+                    self.problems.add(
+                        &item.place,
+                        format!("these files include each other: {}", names.join(" → ")),
+                        "closes the cycle",
+                        None,
+                    );
+                    continue;
+                }
+                if done.contains(&identity) {
+                    continue;
+                }
+            }
+            if let Err(error) = self.add_file(&path, above, done) {
+                self.problems.add(
+                    &item.place,
+                    format!("{} cannot be included: {error}", path.display()),
+                    "included here",
+                    None,
+                );
+            }
+        }
+    }
+
+    fn add_section(&mut self, field: Field, path: &Path, included: bool) {
+        let Kind::Map(entries) = field.value.kind else {
+            let message = format!("`{}` is a map of names, found {}", field.name, field.value.noun());
+            self.problems.add(&field.value.place, message, "expected `{ \"name\": … }`", None);
+            return;
+        };
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let section = self.sections.get_mut(&field.name).expect("only known sections get here");
+        for (key, tree) in entries {
+            let Some(name) = key.as_str() else {
+                self.problems.add(
+                    &key.place,
+                    format!("expected a name, found {}", key.noun()),
+                    "expected a string",
+                    None,
+                );
+                continue;
+            };
+            if name.is_empty() {
+                self.problems.add(&key.place, "this name is empty", "needs a name", None);
+                continue;
+            }
+            if let Some(first) = section.get(name) {
+                self.problems.add_with(
+                    &key.place,
+                    format!("there are two {} called {name:?}", field.name),
+                    "again here",
+                    (&first.name_at, "first here"),
+                );
+                continue;
+            }
+            let entry = Entry { name_at: key.place.clone(), tree, folder: folder.clone(), included };
+            section.insert(name.to_owned(), entry);
+        }
+    }
+
+    fn apply(&mut self, one: &Override) {
+        let Override(text) = one;
+        let Some((path, value)) = text.split_once('=') else {
+            self.problems.add_unplaced(
+                format!("--set {text} has no `=`"),
+                Some("write --set protocols.NAME.field=value".to_owned()),
+            );
+            return;
+        };
+        // The path is blanked out, so that the value keeps its columns and its place shows the whole override.
+        let file = self.problems.sources.borrow_mut().add(&format!("--set {text}"), value);
+        let Some(tree) = Tree::read(file, &self.problems) else { return };
+        let parts: Vec<String> = split_path(path);
+        if let Err((message, help)) = self.set(&parts, tree) {
+            self.problems.add_unplaced(format!("--set {text}: {message}"), help);
+        }
+    }
+
+    fn set(&mut self, parts: &[String], value: Tree) -> Result<(), (String, Option<String>)> {
+        let (first, rest) = parts.split_first().ok_or(("the path is empty".to_owned(), None))?;
+        let Some(section) = self.sections.get_mut(first) else {
+            return set_in(&mut self.rest, parts, value);
+        };
+        let (name, rest) = rest.split_first().ok_or_else(|| (format!("`{first}` needs the name of an entry"), None))?;
+        let names: Vec<String> = section.keys().cloned().collect();
+        let Some(entry) = section.get_mut(name) else {
+            let help =
+                nearest(name, names.iter().map(String::as_str)).map(|near| format!("did you mean {first}.{near}?"));
+            return Err((
+                format!("there is nothing called {name:?} in {first}"),
+                help.or_else(|| Some(format!("there are: {}", names.join(", ")))),
+            ));
+        };
+        if rest.is_empty() {
+            entry.tree = value;
+            return Ok(());
+        }
+        set_in(&mut entry.tree, rest, value)
+    }
+
+    /// The entries of a section, in the order in which they are written.
+    pub fn section(&self, name: &str) -> &IndexMap<String, Entry> {
+        &self.sections[name]
+    }
+
+    /// Decodes an entry; `None` when it has problems.
+    pub fn decode<T: DeserializeOwned>(&self, entry: &Entry) -> Option<Decoded<T>> {
+        decode(&entry.tree, &entry.folder, &self.environment, &self.problems)
+    }
+
+    /// Decodes the fields that are no sections.
+    pub fn decode_rest<T: DeserializeOwned>(&self) -> Option<Decoded<T>> {
+        decode(&self.rest, &self.folder, &self.environment, &self.problems)
+    }
+
+    /// Place of a path such as `protocols.5w1s.episodes`, or of the closest part of it that is written.
+    pub fn place(&self, path: &str) -> Option<Place> {
+        let parts = split_path(path);
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            [section, name, rest @ ..] if self.sections.contains_key(*section) => {
+                Some(self.sections[*section].get(*name)?.tree.closest(rest).clone())
+            }
+            parts => Some(self.rest.closest(parts).clone()),
+        }
+    }
+}
+
+/// Splits at dots, except in quotes: `tasks."a.b".image`.
+fn split_path(path: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    for c in path.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '.' if !quoted => parts.push(String::new()),
+            c => parts.last_mut().expect("never empty").push(c),
+        }
+    }
+    parts
+}
+
+fn set_in(tree: &mut Tree, parts: &[String], value: Tree) -> Result<(), (String, Option<String>)> {
+    let Some((first, rest)) = parts.split_first() else {
+        *tree = value;
+        return Ok(());
+    };
+    let noun = tree.noun();
+    let place = value.place.clone();
+    match &mut tree.kind {
+        Kind::Named { body, .. } => {
+            if matches!(body, Body::None) || matches!(body, Body::Tuple(items) if items.is_empty()) {
+                *body = Body::Fields(Vec::new());
+            }
+            match body {
+                Body::Fields(fields) => match fields.iter_mut().find(|f| f.name == *first) {
+                    Some(field) => set_in(&mut field.value, rest, value),
+                    None if rest.is_empty() => {
+                        fields.push(Field { name: first.clone(), at: place, value });
+                        Ok(())
+                    }
+                    None => Err((
+                        format!("`{first}` is not written in the file, so nothing inside it can be set"),
+                        Some(format!("set `{first}` as a whole")),
+                    )),
+                },
+                Body::Tuple(items) if items.len() == 1 && first.parse::<usize>().is_err() => {
+                    set_in(&mut items[0], parts, value)
+                }
+                Body::Tuple(items) => set_at(items, first, rest, value),
+                Body::None => Ok(()),
+            }
+        }
+        Kind::Map(entries) => match entries.iter_mut().find(|(k, _)| k.as_str() == Some(first)) {
+            Some((_, inner)) => set_in(inner, rest, value),
+            None => Err((format!("there is no key {first:?}"), None)),
+        },
+        Kind::List(items) => set_at(items, first, rest, value),
+        _ => Err((format!("{noun} has nothing called `{first}`"), None)),
+    }
+}
+
+fn set_at(items: &mut [Tree], index: &str, rest: &[String], value: Tree) -> Result<(), (String, Option<String>)> {
+    let len = items.len();
+    match index.parse::<usize>().ok().and_then(|i| items.get_mut(i)) {
+        Some(item) => set_in(item, rest, value),
+        None => Err((format!("`{index}` is no index of a list of {len}"), None)),
+    }
+}

@@ -1,0 +1,21 @@
+//! RON experiment files: values that know where they were written.
+//!
+//! `ron` decides what is valid RON; [`Tree`] keeps every value with its place; [`Document`] joins a file with what it includes
+//! and with `--set` overrides; [`decode`] turns values into types and collects **all** problems on the way, each with its
+//! place, instead of stopping at the first. What the sections of a file mean is not decided here.
+//!
+//! **Invariant.** This crate knows nothing of Burn, of the engine, or of what an experiment is made of.
+
+mod decode;
+mod document;
+mod names;
+mod paths;
+mod problem;
+mod tree;
+
+pub use decode::{Decoded, decode};
+pub use document::{Document, Entry, Override};
+pub use names::{Pattern, Patterns, nearest};
+pub use paths::{Environment, UserPath};
+pub use problem::{Place, Problem, Problems, Sources};
+pub use tree::{Body, Field, Kind, Tree};

@@ -1,0 +1,322 @@
+//! Facts about outside files, kept so that finding them again costs one `stat` each.
+//!
+//! A file's digest is kept under its (device, inode, size, mtime, ctime): whoever edits a file changes at least one of
+//! them. A file changed within the last second before it was hashed is not kept, since a second change could then carry
+//! the same time stamp. Touching a file costs one more read of it and changes no digest.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::step::Outside;
+use crate::{Digest, FramedHasher};
+
+/// What `stat` says of a file, as far as a change of content must show in it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    mtime_ns: i64,
+    ctime_ns: i64,
+}
+
+impl Stamp {
+    /// The stamp in `metadata`.
+    #[cfg(unix)]
+    pub fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec()),
+            ctime_ns: metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec()),
+        }
+    }
+
+    /// The stamp in `metadata`; without inodes, a file is told by its size and times.
+    #[cfg(not(unix))]
+    pub fn of(metadata: &Metadata) -> Self {
+        let nanos = |time: io::Result<std::time::SystemTime>| {
+            time.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos() as i64)
+        };
+        Self {
+            device: 0,
+            inode: 0,
+            size: metadata.len(),
+            mtime_ns: nanos(metadata.modified()),
+            ctime_ns: nanos(metadata.created()),
+        }
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn latest_ns(&self) -> i64 {
+        self.mtime_ns.max(self.ctime_ns)
+    }
+
+    const BYTES: usize = 40;
+
+    fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut out = [0; Self::BYTES];
+        let words = [self.device, self.inode, self.size, self.mtime_ns as u64, self.ctime_ns as u64];
+        for (chunk, word) in out.chunks_exact_mut(8).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        out
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let word = |i: usize| u64::from_le_bytes(bytes[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
+        Self { device: word(0), inode: word(1), size: word(2), mtime_ns: word(3) as i64, ctime_ns: word(4) as i64 }
+    }
+}
+
+/// A file is no longer what it was when its digest was taken.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    /// Which file.
+    pub path: PathBuf,
+}
+
+impl std::fmt::Display for Moved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} changed while it was in use; nothing was kept of this step, run again", self.path.display())
+    }
+}
+
+impl std::error::Error for Moved {}
+
+/// Files with the stamps they had when their digests were taken.
+#[derive(Debug, Clone, Default)]
+pub struct Stamped {
+    /// Path and stamp of each.
+    pub files: Vec<(PathBuf, Stamp)>,
+}
+
+impl Outside for Stamped {
+    fn check(&self) -> Result<(), Moved> {
+        for (path, stamp) in &self.files {
+            let now = fs::metadata(path).map(|m| Stamp::of(&m));
+            if now.ok().as_ref() != Some(stamp) {
+                return Err(Moved { path: path.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+type Table = HashMap<Stamp, Digest>;
+
+/// The facts kept in one store.
+pub struct Facts {
+    folder: PathBuf,
+    tables: Mutex<BTreeMap<String, (Table, bool)>>,
+}
+
+const MAGIC: &[u8; 16] = b"assay facts 1\n\0\0";
+/// A change this soon after another may not show in the time stamp.
+const RACY_NS: i64 = 1_000_000_000;
+
+impl Facts {
+    /// Facts kept under `folder`, which is made when first written to.
+    pub fn open(folder: PathBuf) -> Self {
+        Self { folder, tables: Mutex::default() }
+    }
+
+    /// Digest of a file's content, from its stamp where it is known. `table` groups the files that are asked for together.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn file_digest(&self, table: &str, path: &Path) -> io::Result<(Stamp, Digest)> {
+        let stamp = Stamp::of(&fs::metadata(path)?);
+        if let Some(digest) = self.known(table, &stamp) {
+            return Ok((stamp, digest));
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut file = File::open(path)?;
+        let before = Stamp::of(&file.metadata()?);
+        hasher.update_reader(&mut file)?;
+        let after = Stamp::of(&file.metadata()?);
+        if before != after {
+            return Err(io::Error::other("the file changed while it was read"));
+        }
+        let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+        self.learn(table, after, digest);
+        Ok((after, digest))
+    }
+
+    fn known(&self, table: &str, stamp: &Stamp) -> Option<Digest> {
+        let mut tables = self.tables.lock().expect("no panic while locked");
+        let (known, _) = tables.entry(table.to_owned()).or_insert_with(|| (self.load(table), false));
+        known.get(stamp).copied()
+    }
+
+    fn learn(&self, table: &str, stamp: Stamp, digest: Digest) {
+        let mut tables = self.tables.lock().expect("no panic while locked");
+        let (known, changed) = tables.entry(table.to_owned()).or_default();
+        known.insert(stamp, digest);
+        *changed = true;
+    }
+
+    fn table_path(&self, table: &str) -> PathBuf {
+        self.folder.join(format!("{}.files", &Digest::of(table.as_bytes()).to_string()[..32]))
+    }
+
+    fn load(&self, table: &str) -> Table {
+        const RECORD: usize = Stamp::BYTES + 32;
+        let Ok(bytes) = fs::read(self.table_path(table)) else { return Table::new() };
+        let Some(records) = bytes.strip_prefix(MAGIC) else { return Table::new() };
+        records
+            .chunks_exact(RECORD)
+            .map(|r| (Stamp::from_bytes(r), Digest::from_bytes(r[Stamp::BYTES..].try_into().expect("32 bytes"))))
+            .collect()
+    }
+
+    /// Writes what was learnt. Call once after planning; losing it costs time only.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(&self) -> io::Result<()> {
+        let mut tables = self.tables.lock().expect("no panic while locked");
+        if !tables.values().any(|(_, changed)| *changed) {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.folder)?;
+        let now_ns = self.file_system_time_ns()?;
+        for (name, (table, changed)) in tables.iter_mut().filter(|(_, t)| t.1) {
+            let mut merged = self.load(name);
+            merged.extend(table.iter().map(|(s, d)| (*s, *d)));
+            let mut records: Vec<_> = merged.into_iter().filter(|(s, _)| s.latest_ns() < now_ns - RACY_NS).collect();
+            records.sort_unstable();
+            let mut bytes = MAGIC.to_vec();
+            for (stamp, digest) in records {
+                bytes.extend_from_slice(&stamp.to_bytes());
+                bytes.extend_from_slice(digest.as_bytes());
+            }
+            replace_file(&self.table_path(name), &bytes)?;
+            *changed = false;
+        }
+        Ok(())
+    }
+
+    /// The file system's own clock, which is the one that stamps files.
+    fn file_system_time_ns(&self) -> io::Result<i64> {
+        let probe = self.folder.join(format!(".clock.{}", std::process::id()));
+        fs::write(&probe, b"")?;
+        let stamp = Stamp::of(&fs::metadata(&probe)?);
+        fs::remove_file(&probe)?;
+        Ok(stamp.mtime_ns)
+    }
+
+    /// A result that depends on nothing but `inputs` (digests and parameters, framed by the caller): computed once, kept as bytes.
+    ///
+    /// # Errors
+    /// Those of `compute`. That the result cannot be kept is no error.
+    pub fn memo<E>(
+        &self,
+        purpose: &str,
+        inputs: &[&[u8]],
+        compute: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        let mut hasher = FramedHasher::new(purpose);
+        for input in inputs {
+            hasher.field(input);
+        }
+        let path = self.folder.join(format!("{}.memo", &hasher.finish().to_string()[..32]));
+        if let Some(bytes) = fs::read(&path).ok().and_then(checked) {
+            return Ok(bytes);
+        }
+        let bytes = compute()?;
+        let mut sealed = Digest::of(&bytes).as_bytes().to_vec();
+        sealed.extend_from_slice(&bytes);
+        let _ = fs::create_dir_all(&self.folder).and_then(|()| replace_file(&path, &sealed));
+        Ok(bytes)
+    }
+}
+
+/// A memo is preceded by its digest, so that a damaged one is computed again.
+fn checked(sealed: Vec<u8>) -> Option<Vec<u8>> {
+    let (digest, bytes) = sealed.split_at_checked(32)?;
+    (Digest::of(bytes).as_bytes() == digest).then(|| bytes.to_vec())
+}
+
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    fs::write(&aside, bytes)?;
+    fs::rename(&aside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn age(path: &Path, seconds: u64) {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+    }
+
+    #[test]
+    fn digest_follows_content_not_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, b"one").unwrap();
+        let facts = Facts::open(dir.path().join("facts"));
+        let (stamp, digest) = facts.file_digest("t", &path).unwrap();
+        assert_eq!(digest, Digest::of(b"one"));
+        age(&path, 100);
+        let (touched, same) = facts.file_digest("t", &path).unwrap();
+        assert_ne!(touched, stamp);
+        assert_eq!(same, digest);
+        fs::write(&path, b"two").unwrap();
+        assert_eq!(facts.file_digest("t", &path).unwrap().1, Digest::of(b"two"));
+    }
+
+    #[test]
+    fn a_table_survives_and_omits_what_changed_just_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("facts");
+        let facts = Facts::open(folder.clone());
+        let old = Stamp { device: 1, inode: 2, size: 3, mtime_ns: 4, ctime_ns: 5 };
+        facts.learn("t", old, Digest::of(b"old"));
+        let fresh = dir.path().join("fresh");
+        fs::write(&fresh, b"x").unwrap();
+        let (stamp, _) = facts.file_digest("t", &fresh).unwrap();
+        facts.save().unwrap();
+        let again = Facts::open(folder);
+        assert_eq!(again.known("t", &old), Some(Digest::of(b"old")));
+        assert_eq!(again.known("t", &stamp), None);
+    }
+
+    #[test]
+    fn a_damaged_memo_is_computed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let facts = Facts::open(dir.path().to_owned());
+        let ask = |value: &'static [u8]| facts.memo("p", &[b"k"], || Ok::<_, ()>(value.to_vec())).unwrap();
+        assert_eq!(ask(b"one"), b"one");
+        assert_eq!(ask(b"two"), b"one");
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            fs::write(entry.unwrap().path(), b"damaged").unwrap();
+        }
+        assert_eq!(ask(b"two"), b"two");
+    }
+
+    #[test]
+    fn a_moved_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, b"one").unwrap();
+        let stamped = Stamped { files: vec![(path.clone(), Stamp::of(&fs::metadata(&path).unwrap()))] };
+        assert!(stamped.check().is_ok());
+        fs::write(&path, b"longer").unwrap();
+        assert_eq!(stamped.check().unwrap_err().path, path);
+    }
+}

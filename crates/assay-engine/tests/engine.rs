@@ -1,0 +1,301 @@
+//! The engine on steps that do arithmetic: what runs, what does not, and what is left behind.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use assay_engine::{
+    CancelToken, Context, Digest, Event, Executor, Facts, Json, Leaf, Options, Origin, Output, Plan, Stamped, Standing,
+    Step, Store, Summary, explain, gc, verify,
+};
+use serde::Serialize;
+
+/// Counts runs; lent to the steps.
+#[derive(Default)]
+struct World {
+    runs: AtomicUsize,
+    pause_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Number {
+    value: i64,
+}
+
+impl Step<World> for Number {
+    const KIND: &'static str = "number";
+    const VERSION: u32 = 1;
+    type Output = Json<i64>;
+
+    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<i64>> {
+        context.world().runs.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(context.world().pause_ms));
+        anyhow::ensure!(self.value != 13, "thirteen is refused");
+        Ok(Json(self.value))
+    }
+}
+
+/// Rounds its input towards zero to a multiple of `to`.
+#[derive(Serialize)]
+struct Round {
+    input: Output<Json<i64>>,
+    to: i64,
+}
+
+impl Step<World> for Round {
+    const KIND: &'static str = "round";
+    const VERSION: u32 = 1;
+    type Output = Json<i64>;
+
+    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<i64>> {
+        context.world().runs.fetch_add(1, Ordering::SeqCst);
+        let Json(input) = context.load(&self.input)?;
+        Ok(Json(input / self.to * self.to))
+    }
+}
+
+#[derive(Serialize)]
+struct Sum {
+    terms: Vec<Output<Json<i64>>>,
+}
+
+impl Step<World> for Sum {
+    const KIND: &'static str = "sum";
+    const VERSION: u32 = 1;
+    type Output = Json<i64>;
+
+    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<i64>> {
+        context.world().runs.fetch_add(1, Ordering::SeqCst);
+        let terms = self.terms.iter().map(|t| context.load(t).map(|Json(x)| x)).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Json(terms.iter().sum()))
+    }
+}
+
+#[derive(Serialize)]
+struct FileLength {
+    file: Leaf<Stamped>,
+}
+
+impl Step<World> for FileLength {
+    const KIND: &'static str = "length";
+    const VERSION: u32 = 1;
+    type Output = Json<u64>;
+
+    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<u64>> {
+        let path = &context.open(&self.file).files[0].0;
+        let length = fs::metadata(path)?.len();
+        if length == 5 {
+            fs::write(path, "changed under our hands")?;
+        }
+        Ok(Json(length))
+    }
+}
+
+fn options() -> Options {
+    Options {
+        jobs: 2,
+        device_slots: 1,
+        keep_going: true,
+        host: "test".into(),
+        device: "none".into(),
+        program: "test".into(),
+        now_unix: || 0,
+    }
+}
+
+fn run(plan: &Plan<World>, store: &Store, world: &World) -> (Summary, Vec<Event>) {
+    let events = Mutex::new(Vec::new());
+    let options = options();
+    let listen = |event: &Event| events.lock().unwrap().push(event.clone());
+    let cancel = CancelToken::default();
+    let summary = Executor { plan, store, world, options: &options, events: &listen, cancel: &cancel }.run();
+    (summary, events.into_inner().unwrap())
+}
+
+/// round(a, to) + b
+fn rounded_sum(a: i64, to: i64, b: i64) -> (Plan<World>, Output<Json<i64>>) {
+    let mut plan = Plan::default();
+    let first = plan.add("a", Number { value: a }, vec![Origin::new("", "numbers.a")]).unwrap();
+    let rounded = plan.add("rounded", Round { input: first, to }, vec![Origin::new("", "rounding")]).unwrap();
+    let second = plan.add("b", Number { value: b }, vec![Origin::new("", "numbers.b")]).unwrap();
+    let sum = plan.add("sum", Sum { terms: vec![rounded, second] }, vec![]).unwrap();
+    plan.want(&sum);
+    (plan, sum)
+}
+
+fn store(dir: &Path) -> Store {
+    Store::open(&dir.join("cache")).unwrap()
+}
+
+#[test]
+fn keys_are_pinned() {
+    let (_, sum) = rounded_sum(17, 10, 5);
+    assert_eq!(sum.key().to_string(), "ca6c54cc2b8cbf47dd29373e60514ed2a27c8de4047daea1807f7904d4cd1654");
+}
+
+#[test]
+fn a_second_run_does_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    let (plan, sum) = rounded_sum(17, 10, 5);
+    assert_eq!(plan.survey(&store), [Standing::Run; 4]);
+    let (first, _) = run(&plan, &store, &world);
+    assert_eq!((first.ran, first.hits), (4, 0));
+    assert_eq!(store.read(&sum).unwrap(), Json(15));
+    let (second, _) = run(&plan, &store, &world);
+    assert_eq!((second.ran, second.hits, world.runs.load(Ordering::SeqCst)), (0, 4, 4));
+}
+
+#[test]
+fn equal_recipes_are_one_step() {
+    let (plan, _) = rounded_sum(5, 10, 5);
+    assert_eq!(plan.len(), 3);
+}
+
+#[test]
+fn same_bytes_upstream_cut_the_rest_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    run(&rounded_sum(17, 10, 5).0, &store, &world);
+    let (plan, sum) = rounded_sum(18, 10, 5);
+    assert_eq!(plan.survey(&store), [Standing::Run, Standing::MayAlias, Standing::Hit, Standing::MayAlias]);
+    let (summary, _) = run(&plan, &store, &world);
+    // 18 is new, and so is its rounding; that comes out as 10 again, so the sum is taken.
+    assert_eq!((summary.ran, summary.aliased), (2, 1));
+    assert_eq!(store.read(&sum).unwrap(), Json(15));
+    assert_eq!(run(&plan, &store, &world).0.hits, 4);
+}
+
+#[test]
+fn inputs_that_nobody_needs_are_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    let (plan, _) = rounded_sum(17, 10, 5);
+    run(&plan, &store, &world);
+    let number = plan.nodes().find(|n| n.label == "a").unwrap();
+    fs::remove_dir_all(store.entry("number", number.key)).unwrap();
+    assert_eq!(plan.survey(&store)[0], Standing::Unneeded);
+    assert_eq!(run(&plan, &store, &world).0.ran, 0);
+}
+
+#[test]
+fn a_failure_skips_only_what_depends_on_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    let (mut plan, _) = rounded_sum(13, 10, 5);
+    let other = plan.add("other", Number { value: 4 }, vec![]).unwrap();
+    plan.want(&other);
+    let (summary, events) = run(&plan, &store, &world);
+    assert_eq!((summary.ran, summary.skipped, summary.failed.len()), (2, 2, 1));
+    assert_eq!(summary.failed[0].message, "thirteen is refused");
+    let skipped = events.iter().filter(|e| matches!(e, Event::Skipped { because, .. } if because == "a")).count();
+    assert_eq!(skipped, 2);
+    assert!(store.root().join("work").read_dir().unwrap().next().is_none(), "nothing is left behind");
+}
+
+#[test]
+fn two_executors_share_the_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World { pause_ms: 100, ..World::default() });
+    let total: usize = std::thread::scope(|scope| {
+        let runs = [(); 2].map(|()| scope.spawn(|| run(&rounded_sum(17, 10, 5).0, &store, &world).0));
+        runs.map(|r| r.join().unwrap()).iter().map(|s| s.ran).sum()
+    });
+    assert_eq!((total, world.runs.load(Ordering::SeqCst)), (4, 4));
+}
+
+#[test]
+fn a_cancelled_run_stops_and_the_next_one_completes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    let (plan, _) = rounded_sum(17, 10, 5);
+    let cancel = CancelToken::default();
+    let stop_at_first = |event: &Event| {
+        if matches!(event, Event::Finished { .. }) {
+            cancel.cancel();
+        }
+    };
+    let options = Options { jobs: 1, ..options() };
+    let first = Executor {
+        plan: &plan,
+        store: &store,
+        world: &world,
+        options: &options,
+        events: &stop_at_first,
+        cancel: &cancel,
+    }
+    .run();
+    assert!(first.cancelled && first.ran >= 1 && first.ran < 4, "{first:?}");
+    let (second, _) = run(&plan, &store, &world);
+    assert_eq!(first.ran + second.ran, 4);
+}
+
+#[test]
+fn a_file_that_moves_commits_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    let path = dir.path().join("outside");
+    fs::write(&path, "12345").unwrap();
+    let (stamp, digest) = Facts::open(store.facts_folder()).file_digest("t", &path).unwrap();
+    let mut plan = Plan::default();
+    let file = Leaf::new(digest, Stamped { files: vec![(path, stamp)] }.into());
+    let length = plan.add("length", FileLength { file }, vec![]).unwrap();
+    plan.want(&length);
+    let (summary, _) = run(&plan, &store, &world);
+    assert!(summary.failed[0].message.contains("changed while it was in use"), "{summary:?}");
+    assert!(store.entries().unwrap().is_empty());
+}
+
+#[test]
+fn why_names_the_leaf() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    let (old, before) = rounded_sum(17, 10, 5);
+    run(&old, &store, &world);
+    let (new, now) = rounded_sum(19, 10, 5);
+    let found = explain::changes(&new, &store, "sum", before.key(), now.key()).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].label.as_str(), found[0].part.as_str(), found[0].path.as_deref()),
+        ("a", "/value", Some("numbers.a.value"))
+    );
+    assert_eq!((found[0].before.clone(), found[0].now.clone()), (Some(17.into()), Some(19.into())));
+}
+
+#[test]
+fn gc_keeps_what_is_reached_and_verify_sees_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, world) = (store(dir.path()), World::default());
+    run(&rounded_sum(17, 10, 5).0, &store, &world);
+    let (plan, sum) = rounded_sum(25, 10, 5);
+    run(&plan, &store, &world);
+    let live: HashSet<_> = plan.nodes().map(|n| n.key).collect();
+    let garbage = gc::find(&store, &live).unwrap();
+    assert_eq!((garbage.entries.len(), garbage.kept), (3, 4));
+    gc::sweep(&store, &garbage).unwrap();
+    assert_eq!(store.entries().unwrap().len(), 4);
+    assert!(store.entries().unwrap().iter().all(|(kind, key)| verify::entry(&store, kind, *key).is_none()));
+    fs::write(store.entry("sum", sum.key()).join("value.json"), "16").unwrap();
+    let damage = verify::entry(&store, "sum", sum.key()).unwrap();
+    assert!(damage.what.starts_with("value.json has 2 bytes"), "{}", damage.what);
+}
+
+#[test]
+fn an_entry_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let (plan, sum) = rounded_sum(17, 10, 5);
+    run(&plan, &store, &World::default());
+    let holder = assay_engine::Holder { host: "test".into(), pid: 1, label: "again".into() };
+    let lease = store.lease(sum.key(), &holder).unwrap().unwrap();
+    let making = store.begin("sum", sum.key(), &lease).unwrap();
+    fs::write(making.folder().join("value.json"), "99").unwrap();
+    let (output, files) = making.files().unwrap();
+    let provenance = assay_engine::Provenance { output, files, ..store.provenance("sum", sum.key()).unwrap() };
+    let committed = making.commit(&plan.node(sum.key()).unwrap().recipe, &provenance).unwrap();
+    assert!(matches!(committed, assay_engine::Committed::Differs { .. }));
+    assert_eq!(store.read(&sum).unwrap(), Json(15));
+    assert_ne!(output, Digest::of(b""));
+}
