@@ -1,1 +1,84 @@
-fn main() {}
+//! The `assay` command: arguments, progress and exit codes.
+//!
+//! The environment, the clock and the terminal are read here and nowhere below. Results go to standard output, everything else
+//! to standard error. Exit codes: 0 done, 1 a step failed or something is not as it should be, 2 the file or the command line
+//! is wrong, 130 interrupted.
+
+mod commands;
+mod progress;
+mod surroundings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures how well pretrained vision models transfer.
+#[derive(Parser)]
+#[command(name = "assay", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How a command ended.
+pub enum End {
+    /// As it should.
+    Done,
+    /// A step failed, or something is damaged.
+    Failed,
+    /// By Ctrl-C.
+    Interrupted,
+}
+
+/// Why a command did not begin or could not go on.
+pub enum Trouble {
+    /// The experiment is wrong: all that is wrong with it.
+    Experiment(Vec<assay_config::Problem>),
+    /// The command line is wrong.
+    Usage(String),
+    /// Something else.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Trouble {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command.run() {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::from(1),
+        Ok(End::Interrupted) => ExitCode::from(130),
+        Err(Trouble::Experiment(problems)) => {
+            surroundings::print_problems(problems);
+            ExitCode::from(2)
+        }
+        Err(Trouble::Usage(message)) => {
+            surroundings::note(&format!("error: {message}"));
+            ExitCode::from(2)
+        }
+        Err(Trouble::Other(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(Trouble::Other(error)) => {
+            surroundings::note(&format!("error: {error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// The reader of our output has enough, as `head` has.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -297,7 +297,11 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
             Some(Kind::Str(text)) => visitor.visit_str(text),
             Some(Kind::List(items)) => visitor.visit_seq(Items { value: self, items: items.iter() }),
             Some(Kind::Map(_)) => return self.deserialize_map(visitor),
-            Some(Kind::Named { .. }) | None => visitor.visit_unit(),
+            Some(Kind::Named { name: Some(name), body }) => {
+                // The visitor asks for the name itself; it lives as long as the tree.
+                visitor.visit_enum(AnyVariant { value: self, name, body })
+            }
+            Some(Kind::Named { name: None, .. }) | None => visitor.visit_unit(),
         };
         self.note(result)
     }
@@ -569,6 +573,23 @@ impl<'de> MapAccess<'de> for BlankFields<'_, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failed> {
         seed.deserialize(self.value)
+    }
+}
+
+/// A variant of which only the visitor knows what may be there.
+struct AnyVariant<'a, 's> {
+    value: Value<'a, 's>,
+    name: &'a str,
+    body: &'a Body,
+}
+
+impl<'a, 's, 'de> EnumAccess<'de> for AnyVariant<'a, 's> {
+    type Error = Failed;
+    type Variant = Variant<'a, 's>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Variant<'a, 's>), Failed> {
+        let name: serde::de::value::StrDeserializer<'_, Failed> = self.name.into_deserializer();
+        Ok((seed.deserialize(name)?, Variant { value: self.value, name: "this", body: Some(self.body) }))
     }
 }
 

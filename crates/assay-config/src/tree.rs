@@ -89,7 +89,11 @@ impl Tree {
     /// The value below `path`: a field, a key of a map, an index of a list.
     pub fn get(&self, name: &str) -> Option<&Tree> {
         match &self.kind {
-            Kind::Named { body: Body::Fields(fields), .. } => fields.iter().find(|f| f.name == name).map(|f| &f.value),
+            Kind::Named { body: Body::Fields(fields), .. } if fields.iter().any(|f| f.name == name) => {
+                fields.iter().find(|f| f.name == name).map(|f| &f.value)
+            }
+            // The name of a variant is a part of a path too.
+            Kind::Named { name: Some(variant), .. } if variant == name => Some(self),
             Kind::Named { body: Body::Tuple(items), .. } => match items.as_slice() {
                 [only] if name.parse::<usize>().is_err() => only.get(name),
                 items => items.get(name.parse::<usize>().ok()?),

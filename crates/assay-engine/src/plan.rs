@@ -39,6 +39,8 @@ pub struct Node<W> {
     pub kind: &'static str,
     /// What people call it.
     pub label: String,
+    /// Other names, where several places of an experiment come to the same step.
+    pub also: Vec<String>,
     /// Its canonical recipe.
     pub recipe: String,
     /// Where the parts of the recipe were written.
@@ -201,12 +203,26 @@ impl<W: 'static> Plan<W> {
             .map_err(CanonicalError::Serialize)?;
         let text = canonical_text(&recipe)?;
         let key = StepKey(Digest::of(text.as_bytes()));
-        if !self.index.contains_key(&key) {
+        let label = label.into();
+        if let Some(at) = self.index.get(&key) {
+            let node = &mut self.graph[*at];
+            if node.label != label && !node.also.contains(&label) {
+                node.also.push(label);
+            }
+        } else {
             let mut inputs = Vec::new();
             collect_references(&recipe, &mut inputs);
             let sources: Vec<_> = inputs.iter().map(|input| self.index[input]).collect();
-            let node =
-                Node { key, kind: S::KIND, label: label.into(), recipe: text, origins, inputs, step: Box::new(step) };
+            let node = Node {
+                key,
+                kind: S::KIND,
+                label,
+                also: Vec::new(),
+                recipe: text,
+                origins,
+                inputs,
+                step: Box::new(step),
+            };
             let at = self.graph.add_node(node);
             self.index.insert(key, at);
             for source in sources {

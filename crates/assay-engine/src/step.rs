@@ -88,7 +88,7 @@ pub struct Json<T>(pub T);
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Artifact for Json<T> {
     fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        Ok(fs::write(folder.join("value.json"), serde_json::to_vec_pretty(&self.0)?)?)
+        Ok(fs::write(folder.join("value.json"), serde_json::to_vec(&self.0)?)?)
     }
 
     fn read(folder: &Path) -> anyhow::Result<Self> {
@@ -247,6 +247,18 @@ impl<W> Context<'_, W> {
     /// Tells how far the step is.
     pub fn progress(&self, done: u64, total: u64, unit: &'static str) {
         (self.events)(&Event::Progress { label: self.label.to_owned(), done, total, unit });
+    }
+
+    /// A function that tells how far the step is, for other threads to call.
+    pub fn ticker(&self, total: u64, unit: &'static str) -> impl Fn(u64) + Sync + '_ {
+        let (events, label) = (self.events, self.label);
+        move |done| events(&Event::Progress { label: label.to_owned(), done, total, unit })
+    }
+
+    /// [`check_cancelled`](Self::check_cancelled), for other threads to call.
+    pub fn canceller(&self) -> impl Fn() -> Result<(), Cancelled> + Sync + '_ {
+        let cancel = self.cancel;
+        move || if cancel.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }
 
     /// Tells something that a person should know and that is no error.

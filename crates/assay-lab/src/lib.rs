@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Where the parts meet: what may stand in an experiment, and the steps that it becomes.
+//!
+//! [`Lab::load`] reads a file and reports everything that is wrong with it; [`Lab::plan`] looks at the data and the weights
+//! that it names and turns it into a plan; the engine runs that; [`Results`] reads the scores back.
+
+mod data;
+mod experiment;
+mod model;
+mod planner;
+mod protocol;
+mod reference;
+mod results;
+mod steps;
+mod task;
+mod weights;
+mod world;
+
+pub use experiment::{Cell, Experiment};
+pub use model::{ModelSpec, Normalization, Polarity};
+pub use planner::{Lab, Planned};
+pub use protocol::{Protocol, Scores, Summary};
+pub use reference::{Described, Parameter, models, protocols, tasks};
+pub use results::{ResultCell, Results};
+pub use steps::{TrainBackbone, WeightsArtifact};
+pub use task::{DatasetSpec, OnBadImage, TaskSpec};
+pub use world::World;
+
+/// Devices, from `assay-nn`.
+pub use assay_nn::device;

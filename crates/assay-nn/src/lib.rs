@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Networks: devices, backbones, weights files, feature extraction, heads and training, on Burn.
+//!
+//! **Invariants.** This crate neither reads nor writes the store and knows nothing of steps or experiments. `cfg(feature)` is
+//! found in `device` alone. All randomness comes from a seed in the arguments.
+
+mod backbone;
+mod builder;
+mod checkpoint;
+pub mod device;
+mod extract;
+mod heads;
+mod input;
+mod layers;
+mod train;
+
+pub use backbone::{Backbone, CONV4_WIDTH, Conv4, Net};
+pub use builder::{Builder, Values};
+pub use checkpoint::{AuditError, Checkpoint, CheckpointError, Dtype, RawTensor, Selection, TensorShape, select};
+pub use extract::{Extractor, batch_size, extract};
+pub use heads::{FewShotClassifier, FewShotDistance, FewShotRule, Head, Trials, few_shot_accuracies, knn_predictions};
+pub use input::{InputSpec, Range};
+pub use train::{Batch, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, to_safetensors, train};

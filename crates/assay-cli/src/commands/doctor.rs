@@ -1,0 +1,46 @@
+use std::fmt::Write as _;
+
+use assay_lab::device::{self, DeviceChoice};
+use clap::Args;
+use serde_json::json;
+
+use super::{ListFormat, StoreArguments, print_json};
+use crate::{End, Trouble, surroundings};
+
+/// Says which devices are compiled in, which are there, and why one cannot be used.
+#[derive(Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: ListFormat,
+}
+
+impl Doctor {
+    pub fn run(self) -> Result<End, Trouble> {
+        let probes = device::probe();
+        let auto = device::open(DeviceChoice::Auto).map_or_else(|e| e, |d| d.name);
+        let store = self.store.folder();
+        if self.format == ListFormat::Json {
+            let devices: Vec<_> = probes
+                .iter()
+                .map(|p| json!({"name": p.name, "compiled": p.compiled, "devices": p.devices, "note": p.note}))
+                .collect();
+            let value = json!({"version": env!("CARGO_PKG_VERSION"), "threads": surroundings::threads(), "devices": devices, "auto": auto, "store": store, "store_exists": store.is_dir()});
+            print_json("assay.doctor/1", value)?;
+            return Ok(End::Done);
+        }
+        let mut text = format!("assay {}\n", env!("CARGO_PKG_VERSION"));
+        for probe in &probes {
+            let found = if probe.devices.is_empty() { "none".to_owned() } else { probe.devices.join(", ") };
+            let compiled = if probe.compiled { "compiled in" } else { "not compiled in" };
+            let note = if probe.note.is_empty() { String::new() } else { format!("  ({})", probe.note) };
+            let _ = writeln!(text, "{:<7} {compiled:<16} {found}{note}", probe.name);
+        }
+        let _ = writeln!(text, "--device auto uses {auto}");
+        let _ = writeln!(text, "store   {}{}", store.display(), if store.is_dir() { "" } else { " (will be made)" });
+        surroundings::print(&text)?;
+        Ok(End::Done)
+    }
+}

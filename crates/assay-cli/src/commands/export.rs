@@ -1,0 +1,47 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use assay_config::nearest;
+use assay_lab::WeightsArtifact;
+use clap::Args;
+
+use super::ExperimentArguments;
+use crate::{End, Trouble, surroundings};
+
+/// Writes the weights that a model was trained to as a safetensors file.
+#[derive(Args)]
+pub struct Export {
+    #[command(flatten)]
+    experiment: ExperimentArguments,
+    /// Name of the model; its weights are `Trained(…)`.
+    model: String,
+    /// File to write; it must not exist yet.
+    to: PathBuf,
+}
+
+impl Export {
+    pub fn run(self) -> Result<End, Trouble> {
+        let store = self.experiment.store().peek();
+        let planned = self.experiment.plan(&store)?;
+        let names: Vec<&str> = planned.trained.iter().map(|(name, _)| name.as_str()).collect();
+        let Some((_, output)) = planned.trained.iter().find(|(name, _)| *name == self.model) else {
+            let hint = nearest(&self.model, names.iter().copied())
+                .map_or_else(String::new, |n| format!("; did you mean {n}?"));
+            return Err(Trouble::Usage(format!(
+                "no model called {} has trained weights ({}){hint}",
+                self.model,
+                names.join(", ")
+            )));
+        };
+        if !store.contains(output.kind(), output.key()) {
+            return Err(Trouble::Usage(format!("{} has not been trained yet: run the experiment first", self.model)));
+        }
+        let bytes = std::fs::read(store.entry(output.kind(), output.key()).join(WeightsArtifact::FILE))
+            .context("reading the weights")?;
+        let mut file =
+            std::fs::File::create_new(&self.to).with_context(|| format!("creating {}", self.to.display()))?;
+        std::io::Write::write_all(&mut file, &bytes).with_context(|| format!("writing {}", self.to.display()))?;
+        surroundings::note(&format!("wrote {} ({})", self.to.display(), super::size(bytes.len() as u64)));
+        Ok(End::Done)
+    }
+}

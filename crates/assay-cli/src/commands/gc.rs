@@ -1,0 +1,66 @@
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use assay_engine::gc;
+use clap::Args;
+use serde_json::json;
+
+use super::{ListFormat, StoreArguments, plan_file, print_json, size};
+use crate::{End, Trouble, surroundings};
+
+/// Removes what the given experiments do not reach. Only says what it would remove, unless `--delete` is given.
+#[derive(Args)]
+pub struct Gc {
+    /// Experiments whose steps stay.
+    #[arg(required = true)]
+    experiments: Vec<PathBuf>,
+    /// Really remove.
+    #[arg(long)]
+    delete: bool,
+    #[command(flatten)]
+    store: StoreArguments,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: ListFormat,
+}
+
+impl Gc {
+    pub fn run(self) -> Result<End, Trouble> {
+        let store = self.store.peek();
+        let mut live = HashSet::new();
+        for path in &self.experiments {
+            live.extend(plan_file(path, &[], &store)?.plan.nodes().map(|n| n.key));
+        }
+        let garbage = gc::find(&store, &live)?;
+        if self.delete {
+            gc::sweep(&store, &garbage)?;
+        }
+        let bytes: u64 = garbage.entries.iter().map(|e| e.2).sum();
+        if self.format == ListFormat::Json {
+            let entries: Vec<_> = garbage
+                .entries
+                .iter()
+                .map(|(kind, key, bytes)| json!({"kind": kind, "key": key, "bytes": bytes}))
+                .collect();
+            print_json(
+                "assay.gc/1",
+                json!({"deleted": self.delete, "kept": garbage.kept, "entries": entries, "work": garbage.work, "bytes": bytes}),
+            )?;
+            return Ok(End::Done);
+        }
+        let verb = if self.delete { "removed" } else { "would remove" };
+        let hint = if self.delete || garbage.entries.is_empty() { "" } else { "; --delete does it" };
+        let left = if garbage.work.is_empty() {
+            String::new()
+        } else {
+            format!(" and {} left-overs of interrupted steps", garbage.work.len())
+        };
+        surroundings::print(&format!(
+            "{verb} {} entries ({}){left}, {} stay{hint}\n",
+            garbage.entries.len(),
+            size(bytes),
+            garbage.kept
+        ))?;
+        Ok(End::Done)
+    }
+}

@@ -1,0 +1,174 @@
+//! The commands, one file each.
+
+mod doctor;
+mod export;
+mod gc;
+mod list;
+mod plan;
+mod run;
+mod show;
+mod status;
+mod verify;
+mod why;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use assay_config::Override;
+use assay_engine::Store;
+use assay_lab::{Lab, Planned};
+use clap::{Args, CommandFactory, Subcommand, ValueEnum};
+
+use crate::{End, Trouble, surroundings};
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    Run(run::Run),
+    Plan(plan::Plan),
+    Why(why::Why),
+    Show(show::Show),
+    Status(status::Status),
+    Gc(gc::Gc),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
+    Export(export::Export),
+    /// Lists what a model may be made of, with all parameters.
+    Models(list::List),
+    /// Lists datasets and the fields of a task, with all parameters.
+    Tasks(list::List),
+    /// Lists protocols, with all parameters.
+    Protocols(list::List),
+    /// Prints the completion script of a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    /// Does it.
+    pub fn run(self) -> Result<End, Trouble> {
+        match self {
+            Self::Run(command) => command.run(),
+            Self::Plan(command) => command.run(),
+            Self::Why(command) => command.run(),
+            Self::Show(command) => command.run(),
+            Self::Status(command) => command.run(),
+            Self::Gc(command) => command.run(),
+            Self::Verify(command) => command.run(),
+            Self::Doctor(command) => command.run(),
+            Self::Export(command) => command.run(),
+            Self::Models(command) => command.run("models", assay_lab::models()),
+            Self::Tasks(command) => command.run("tasks", assay_lab::tasks()),
+            Self::Protocols(command) => command.run("protocols", assay_lab::protocols()),
+            Self::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut crate::Arguments::command(), "assay", &mut script);
+                surroundings::print(&String::from_utf8_lossy(&script))?;
+                Ok(End::Done)
+            }
+        }
+    }
+}
+
+/// Which experiment, with which changes.
+#[derive(Args)]
+pub struct ExperimentArguments {
+    /// The experiment file.
+    experiment: PathBuf,
+    /// Overrides a value, such as `protocols.5w1s.episodes=100`; may be given several times.
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    store: StoreArguments,
+}
+
+/// Which store.
+#[derive(Args)]
+pub struct StoreArguments {
+    /// Folder of the store [default: $ASSAY_STORE, else the closest `cache` folder that is a store, else ./cache].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+}
+
+/// How a listing is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl StoreArguments {
+    /// The folder.
+    pub fn folder(&self) -> PathBuf {
+        surroundings::store_folder(self.store.as_deref())
+    }
+
+    /// Opens the store, making it where there is none.
+    pub fn open(&self) -> anyhow::Result<Store> {
+        Store::open(&self.folder())
+    }
+
+    /// The store as it is.
+    pub fn peek(&self) -> Store {
+        Store::peek(&self.folder())
+    }
+}
+
+impl ExperimentArguments {
+    /// The experiment as a plan against `store`.
+    pub fn plan(&self, store: &Store) -> Result<Planned, Trouble> {
+        plan_file(&self.experiment, &self.set, store)
+    }
+
+    /// Path of the experiment, for logs.
+    pub fn path(&self) -> &PathBuf {
+        &self.experiment
+    }
+
+    /// The overrides, for logs.
+    pub fn overrides(&self) -> &[String] {
+        &self.set
+    }
+
+    /// The store.
+    pub fn store(&self) -> &StoreArguments {
+        &self.store
+    }
+}
+
+/// Plans one file.
+pub fn plan_file(path: &PathBuf, set: &[String], store: &Store) -> Result<Planned, Trouble> {
+    // Places and relative paths are told from where the command was given.
+    let path = std::path::absolute(path).context("finding the experiment")?;
+    let overrides: Vec<_> = set.iter().cloned().map(Override).collect();
+    let lab = Lab::load(&path, &overrides, surroundings::environment()).map_err(Trouble::Experiment)?;
+    let planned = lab.plan(store).map_err(Trouble::Experiment)?;
+    for warning in &planned.warnings {
+        surroundings::note(&format!("warning: {warning}"));
+    }
+    Ok(planned)
+}
+
+/// A number of bytes for people.
+pub fn size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+/// Writes one JSON object with its schema.
+pub fn print_json(schema: &str, mut value: serde_json::Value) -> std::io::Result<()> {
+    if let Some(object) = value.as_object_mut() {
+        object.insert("schema".to_owned(), schema.into());
+    }
+    surroundings::print(&format!("{value:#}\n"))
+}

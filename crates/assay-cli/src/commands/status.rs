@@ -1,0 +1,52 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{ListFormat, StoreArguments, print_json, size};
+use crate::{End, Trouble, surroundings};
+
+/// Says what is in the store and what is being made now.
+#[derive(Args)]
+pub struct Status {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: ListFormat,
+}
+
+impl Status {
+    pub fn run(self) -> Result<End, Trouble> {
+        let store = self.store.peek();
+        let mut kinds: BTreeMap<String, (usize, u64, f64)> = BTreeMap::new();
+        for (kind, key) in store.entries()? {
+            let provenance = store.provenance(&kind, key)?;
+            let entry = kinds.entry(kind).or_default();
+            entry.0 += 1;
+            if provenance.alias_of.is_none() {
+                entry.1 += provenance.bytes();
+                entry.2 += provenance.seconds;
+            }
+        }
+        let working = store.in_progress()?;
+        if self.format == ListFormat::Json {
+            let kinds: Vec<_> = kinds.iter().map(|(kind, (entries, bytes, seconds))| json!({"kind": kind, "entries": entries, "bytes": bytes, "seconds": seconds})).collect();
+            print_json("assay.status/1", json!({"store": store.root(), "kinds": kinds, "in_progress": working}))?;
+            return Ok(End::Done);
+        }
+        let mut text = format!("store {}\n", store.root().display());
+        for (kind, (entries, bytes, seconds)) in &kinds {
+            let _ = writeln!(text, "{kind:<18} {entries:>7} entries  {:>9}  {seconds:>9.1} s of work", size(*bytes));
+        }
+        if kinds.is_empty() {
+            text.push_str("it is empty\n");
+        }
+        for holder in working {
+            let _ = writeln!(text, "being made: {} by process {} on {}", holder.label, holder.pid, holder.host);
+        }
+        surroundings::print(&text)?;
+        Ok(End::Done)
+    }
+}

@@ -1,0 +1,40 @@
+use assay_engine::verify;
+use clap::Args;
+use serde_json::json;
+
+use super::{ListFormat, StoreArguments, print_json};
+use crate::{End, Trouble, surroundings};
+
+/// Hashes everything in the store again and says what is damaged; exit code 1 if anything is.
+#[derive(Args)]
+pub struct Verify {
+    #[command(flatten)]
+    store: StoreArguments,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: ListFormat,
+}
+
+impl Verify {
+    pub fn run(self) -> Result<End, Trouble> {
+        let store = self.store.peek();
+        let entries = store.entries()?;
+        let damaged: Vec<_> = entries.iter().filter_map(|(kind, key)| verify::entry(&store, kind, *key)).collect();
+        if self.format == ListFormat::Json {
+            let damaged: Vec<_> =
+                damaged.iter().map(|d| json!({"kind": d.kind, "key": d.key, "what": d.what})).collect();
+            print_json("assay.verify/1", json!({"entries": entries.len(), "damaged": damaged}))?;
+        } else {
+            for damage in &damaged {
+                surroundings::note(&format!(
+                    "damaged: {}: {}; delete {} and run again",
+                    damage.kind,
+                    damage.what,
+                    store.entry(&damage.kind, damage.key).display()
+                ));
+            }
+            surroundings::print(&format!("{} entries, {} damaged\n", entries.len(), damaged.len()))?;
+        }
+        Ok(if damaged.is_empty() { End::Done } else { End::Failed })
+    }
+}

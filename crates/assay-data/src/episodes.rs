@@ -1,0 +1,209 @@
+//! Few-shot episodes: which samples are shown and which are asked for, the same for every model.
+
+use assay_stats::Stream;
+
+use crate::manifest::Manifest;
+
+/// How episodes are drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpisodeShape {
+    /// Classes in an episode.
+    pub ways: u32,
+    /// Support images of each class.
+    pub shots: u32,
+    /// Query images of each class.
+    pub queries: u32,
+    /// Number of episodes.
+    pub episodes: u32,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Leave out classes with fewer than shots + queries images, instead of refusing them.
+    pub skip_small_classes: bool,
+}
+
+/// Drawn episodes; all have the same shape. Numbers are indices into the manifest's samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Episodes {
+    /// Classes in an episode.
+    pub ways: usize,
+    /// Support images of each class.
+    pub shots: usize,
+    /// episodes × ways × shots.
+    pub support: Vec<u32>,
+    /// episodes × queries.
+    pub queries: Vec<u32>,
+    /// The right way of each query.
+    pub query_ways: Vec<u32>,
+}
+
+/// Why episodes cannot be drawn.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EpisodeError {
+    /// Fewer classes than ways.
+    #[error("{want} classes are needed for an episode, and there are {have}")]
+    TooFewClasses {
+        /// Classes that are large enough.
+        have: usize,
+        /// Ways.
+        want: u32,
+    },
+    /// Classes with too few images.
+    #[error("an episode needs {want} images of a class, and {} too few: {}", counted(*count), names.join(", "))]
+    SmallClasses {
+        /// Shots plus queries.
+        want: u32,
+        /// How many classes are too small.
+        count: usize,
+        /// The first few of them, with their sizes.
+        names: Vec<String>,
+    },
+    /// The dataset brings no trials of its own.
+    #[error("this dataset has no official episodes; give `episodes` a number")]
+    NoneOfficial,
+    /// The dataset's own trials are not all alike.
+    #[error("official trial {0} has another shape than the first")]
+    Uneven(usize),
+}
+
+fn counted(n: usize) -> String {
+    if n == 1 { "one class has".to_owned() } else { format!("{n} classes have") }
+}
+
+impl Episodes {
+    /// Number of episodes.
+    pub fn len(&self) -> usize {
+        self.support.len() / (self.ways * self.shots)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.support.is_empty()
+    }
+
+    /// Queries in an episode.
+    pub fn queries_each(&self) -> usize {
+        self.queries.len() / self.len().max(1)
+    }
+
+    /// Looks whether episodes of this shape can be drawn; draws none.
+    ///
+    /// # Errors
+    /// When there are too few classes, or images in a class.
+    pub fn check(manifest: &Manifest, shape: &EpisodeShape) -> Result<(), EpisodeError> {
+        large_classes(manifest, shape).map(|_| ())
+    }
+
+    /// Draws episodes: `ways` different classes, uniformly; of each `shots + queries` different images, uniformly.
+    ///
+    /// # Errors
+    /// When there are too few classes, or images in a class.
+    pub fn draw(manifest: &Manifest, shape: &EpisodeShape) -> Result<Self, EpisodeError> {
+        let mut large = large_classes(manifest, shape)?;
+        let each = shape.shots + shape.queries;
+        let mut stream = Stream::new("episodes", &[shape.seed]);
+        let mut order: Vec<usize> = (0..large.len()).collect();
+        let (ways, shots) = (shape.ways as usize, shape.shots as usize);
+        let mut drawn = Self { ways, shots, support: Vec::new(), queries: Vec::new(), query_ways: Vec::new() };
+        for _ in 0..shape.episodes {
+            for (way, class) in stream.choose(&mut order, ways).into_iter().enumerate() {
+                let images = stream.choose(&mut large[class], each as usize);
+                drawn.support.extend(&images[..shots]);
+                drawn.queries.extend(&images[shots..]);
+                drawn.query_ways.extend(std::iter::repeat_n(way as u32, images.len() - shots));
+            }
+        }
+        Ok(drawn)
+    }
+
+    /// The trials that the dataset brings along.
+    ///
+    /// # Errors
+    /// When there are none, or they are not all alike.
+    pub fn official(manifest: &Manifest) -> Result<Self, EpisodeError> {
+        let first = manifest.official.first().ok_or(EpisodeError::NoneOfficial)?;
+        let (ways, queries) = (first.support.len(), first.queries.len());
+        let shots = first.support.first().map_or(0, Vec::len);
+        let mut all = Self { ways, shots, support: Vec::new(), queries: Vec::new(), query_ways: Vec::new() };
+        for (i, trial) in manifest.official.iter().enumerate() {
+            let even = trial.support.len() == ways
+                && trial.queries.len() == queries
+                && trial.support.iter().all(|s| s.len() == shots);
+            if !even || shots == 0 || queries == 0 {
+                return Err(EpisodeError::Uneven(i + 1));
+            }
+            all.support.extend(trial.support.iter().flatten());
+            all.queries.extend(trial.queries.iter().map(|q| q.0));
+            all.query_ways.extend(trial.queries.iter().map(|q| q.1));
+        }
+        Ok(all)
+    }
+}
+
+/// Samples of each class that is large enough.
+fn large_classes(manifest: &Manifest, shape: &EpisodeShape) -> Result<Vec<Vec<u32>>, EpisodeError> {
+    let lists = manifest.by_class();
+    let each = shape.shots + shape.queries;
+    let small: Vec<usize> =
+        (0..lists.len()).filter(|c| !lists[*c].is_empty() && lists[*c].len() < each as usize).collect();
+    if !small.is_empty() && !shape.skip_small_classes {
+        let names = small.iter().take(5).map(|c| format!("{} ({})", manifest.classes[*c], lists[*c].len())).collect();
+        return Err(EpisodeError::SmallClasses { want: each, count: small.len(), names });
+    }
+    let large: Vec<Vec<u32>> = lists.into_iter().filter(|l| l.len() >= each as usize).collect();
+    if large.len() < shape.ways as usize {
+        return Err(EpisodeError::TooFewClasses { have: large.len(), want: shape.ways });
+    }
+    Ok(large)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::glyphs::Glyphs;
+
+    fn manifest() -> Manifest {
+        Glyphs { alphabets: 2, characters: 5, drawers: 6, test_drawers: 0, seed: 0, side_px: 28 }.manifest()
+    }
+
+    fn shape() -> EpisodeShape {
+        EpisodeShape { ways: 4, shots: 2, queries: 3, episodes: 50, seed: 1, skip_small_classes: false }
+    }
+
+    #[test]
+    fn an_episode_is_made_of_different_classes_and_images() {
+        let manifest = manifest();
+        let episodes = Episodes::draw(&manifest, &shape()).unwrap();
+        assert_eq!((episodes.len(), episodes.queries_each()), (50, 12));
+        let class = |i: &u32| manifest.samples[*i as usize].class;
+        for e in 0..50 {
+            let support = &episodes.support[e * 8..][..8];
+            let queries = &episodes.queries[e * 12..][..12];
+            let ways: Vec<u32> = support.chunks(2).map(|s| class(&s[0])).collect();
+            assert!(support.iter().enumerate().all(|(i, s)| class(s) == ways[i / 2]));
+            assert!(queries.iter().zip(&episodes.query_ways[e * 12..]).all(|(q, w)| class(q) == ways[*w as usize]));
+            assert_eq!(ways.iter().collect::<BTreeSet<_>>().len(), 4);
+            assert_eq!(support.iter().chain(queries).collect::<BTreeSet<_>>().len(), 20);
+        }
+    }
+
+    #[test]
+    fn draws_are_pinned_and_follow_the_seed() {
+        let episodes = Episodes::draw(&manifest(), &shape()).unwrap();
+        assert_eq!(episodes.support[..8], [3, 0, 29, 27, 44, 47, 54, 59]);
+        assert_ne!(episodes, Episodes::draw(&manifest(), &EpisodeShape { seed: 2, ..shape() }).unwrap());
+    }
+
+    #[test]
+    fn too_little_data_is_named() {
+        let mut manifest = manifest();
+        let large = EpisodeShape { ways: 11, ..shape() };
+        assert_eq!(Episodes::draw(&manifest, &large), Err(EpisodeError::TooFewClasses { have: 10, want: 11 }));
+        manifest.samples.retain(|s| s.class != 3 || s.path.ends_with("drawer00"));
+        let error = Episodes::draw(&manifest, &shape()).unwrap_err();
+        assert!(error.to_string().contains("one class has too few: alphabet00/character03 (1)"), "{error}");
+        assert!(Episodes::draw(&manifest, &EpisodeShape { skip_small_classes: true, ..shape() }).is_ok());
+        assert_eq!(Episodes::official(&manifest), Err(EpisodeError::NoneOfficial));
+    }
+}

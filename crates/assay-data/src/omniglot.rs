@@ -1,0 +1,197 @@
+//! Omniglot (Lake, Salakhutdinov, Tenenbaum 2015) as its authors distribute it: zip files, or the folders unpacked from them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use rayon::prelude::*;
+use walkdir::WalkDir;
+
+use crate::decode::ImageError;
+use crate::digests::Digests;
+use crate::folder::is_image;
+use crate::manifest::{Manifest, OfficialTrial, Sample, Split};
+use crate::source::{Archive, Origin};
+
+/// A file in a folder or a zip: its path inside, and where it is.
+type Found = (String, Origin);
+
+/// Lists the files of a folder or a zip, sorted by path.
+fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
+    let mut found: Vec<Found> = if source.is_dir() {
+        let mut files = Vec::new();
+        for entry in WalkDir::new(source).follow_links(true) {
+            let entry = entry.with_context(|| format!("reading the folder {}", source.display()))?;
+            if entry.file_type().is_file() {
+                let inside =
+                    entry.path().strip_prefix(source).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
+                files.push((inside, Origin::File(entry.into_path())));
+            }
+        }
+        files
+    } else {
+        let archive = Arc::new(Archive::open(source)?);
+        let member = |(index, name)| (name, Origin::Member { archive: Arc::clone(&archive), index });
+        archive.members()?.into_iter().map(member).collect()
+    };
+    found.retain(|(name, _)| !name.starts_with("__MACOSX"));
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+/// Digests of the contents of `files`, which are all from `source`.
+fn content_digests(source: &Path, files: &[Found], digests: &dyn Digests) -> anyhow::Result<Vec<blake3::Hash>> {
+    let of_file = |path: &PathBuf| {
+        digests.file(&source.to_string_lossy(), path).with_context(|| format!("reading {}", path.display()))
+    };
+    let members: Vec<_> = files
+        .iter()
+        .filter_map(|(_, origin)| match origin {
+            Origin::Member { archive, index } => Some((archive, *index)),
+            _ => None,
+        })
+        .collect();
+    if members.is_empty() {
+        return files.par_iter().map(|(_, origin)| of_file(&origin.file().context("a file")?.to_owned())).collect();
+    }
+    let archive_digest = of_file(&source.to_owned())?;
+    let wanted: Vec<u8> = members.iter().flat_map(|(_, index)| (*index as u64).to_le_bytes()).collect();
+    let bytes = digests.memo("zip members", &[archive_digest.as_bytes(), &wanted], &mut || {
+        let hashed: Result<Vec<_>, ImageError> =
+            members.iter().map(|(archive, index)| Ok(*blake3::hash(&archive.read(*index)?).as_bytes())).collect();
+        Ok(hashed.with_context(|| format!("reading {}", source.display()))?.concat())
+    })?;
+    ensure!(bytes.len() == 32 * files.len(), "the digests kept of {} are incomplete", source.display());
+    Ok(bytes.chunks_exact(32).map(|c| blake3::Hash::from_bytes(c.try_into().expect("32 bytes"))).collect())
+}
+
+/// Reads `<alphabet>/<character>/<drawing>.png` from each of `sources`; every character is a class, called
+/// `alphabet/character`. A drawing that several sources have counts once.
+///
+/// # Errors
+/// When a source cannot be read, holds no drawing, or two of them disagree about one.
+pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Manifest> {
+    let mut drawings: BTreeMap<(String, String), (blake3::Hash, Origin)> = BTreeMap::new();
+    for source in sources {
+        let mut files = list(source)?;
+        files.retain(|(name, _)| is_image(Path::new(name)) && name.split('/').count() >= 3);
+        ensure!(!files.is_empty(), "{} holds no <alphabet>/<character>/<drawing>.png", source.display());
+        let hashes = content_digests(source, &files, digests)?;
+        for ((name, origin), digest) in files.into_iter().zip(hashes) {
+            let parts: Vec<&str> = name.rsplitn(4, '/').collect();
+            let key = (format!("{}/{}", parts[2], parts[1]), parts[0].to_owned());
+            if let Some((known, _)) = drawings.get(&key) {
+                ensure!(
+                    *known == digest,
+                    "{name} in {} differs from the drawing of the same name in another source",
+                    source.display()
+                );
+                continue;
+            }
+            drawings.insert(key, (digest, origin));
+        }
+    }
+    let mut classes: Vec<String> = drawings.keys().map(|k| k.0.clone()).collect();
+    classes.dedup();
+    let samples = drawings
+        .into_iter()
+        .map(|((class, file), (digest, origin))| {
+            let index = classes.binary_search(&class).expect("every class is in the list") as u32;
+            Sample { path: format!("{class}/{file}"), digest, class: index, split: Split::Whole, origin }
+        })
+        .collect();
+    Ok(Manifest { classes, samples, official: Vec::new() })
+}
+
+/// Reads the official one-shot classification runs (`all_runs.zip`, or the folder): in each `runNN` twenty training images, one
+/// of each class, and twenty test images, with the right answers in `class_labels.txt`. Each run is one official trial.
+///
+/// # Errors
+/// When the source cannot be read, a run is incomplete, or its label file does not fit its images.
+pub fn omniglot_runs(source: &Path, digests: &dyn Digests) -> anyhow::Result<Manifest> {
+    let files = list(source)?;
+    let labels: Vec<&Found> =
+        files.iter().filter(|(name, _)| name.ends_with("/class_labels.txt") || name == "class_labels.txt").collect();
+    ensure!(!labels.is_empty(), "{} holds no <run>/class_labels.txt", source.display());
+    let images: Vec<Found> = files.iter().filter(|(name, _)| is_image(Path::new(name))).cloned().collect();
+    let hashes = content_digests(source, &images, digests)?;
+    let mut manifest = Manifest::default();
+    for (name, origin) in labels {
+        let folder = name.strip_suffix("class_labels.txt").unwrap_or_default();
+        let text = read_text(origin).with_context(|| format!("reading {name} in {}", source.display()))?;
+        add_run(&mut manifest, folder, &text, &images, &hashes)
+            .with_context(|| format!("{name} in {}", source.display()))?;
+    }
+    Ok(manifest)
+}
+
+fn read_text(origin: &Origin) -> anyhow::Result<String> {
+    let bytes = match origin {
+        Origin::File(path) => std::fs::read(path)?,
+        Origin::Member { archive, index } => archive.read(*index)?,
+        Origin::Glyph { .. } => bail!("a drawing is no text"),
+    };
+    Ok(String::from_utf8(bytes)?)
+}
+
+/// `folder` is where the label file is, `…/run01/`; its lines are `run01/test/item01.png run01/training/class10.png`.
+fn add_run(
+    manifest: &mut Manifest,
+    folder: &str,
+    labels: &str,
+    images: &[Found],
+    hashes: &[blake3::Hash],
+) -> anyhow::Result<()> {
+    let run = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+    let above = folder.strip_suffix(&format!("{run}/")).unwrap_or_default();
+    let find = |written: &str| {
+        let path = format!("{above}{}", written.replace('\\', "/"));
+        images
+            .binary_search_by(|i| i.0.as_str().cmp(&path))
+            .map_err(|_| anyhow::anyhow!("it names {path}, which does not exist"))
+    };
+    let pairs = labels
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| {
+            let (query, support) = line
+                .trim()
+                .split_once(char::is_whitespace)
+                .with_context(|| format!("a line with two file names was expected, found {line:?}"))?;
+            Ok((find(query.trim())?, find(support.trim())?))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let training = format!("{folder}training/");
+    let supports: Vec<usize> = (0..images.len()).filter(|i| images[*i].0.starts_with(&training)).collect();
+    ensure!(!supports.is_empty(), "there is no image in {training}");
+    let mut trial = OfficialTrial { support: Vec::new(), queries: Vec::new() };
+    let first_class = manifest.classes.len() as u32;
+    let mut add = |at: usize, class: u32| {
+        let (path, origin) = &images[at];
+        manifest.samples.push(Sample {
+            path: path.clone(),
+            digest: hashes[at],
+            class,
+            split: Split::Whole,
+            origin: origin.clone(),
+        });
+        manifest.samples.len() as u32 - 1
+    };
+    for (way, at) in supports.iter().enumerate() {
+        trial.support.push(vec![add(*at, first_class + way as u32)]);
+    }
+    for (query, support) in pairs {
+        let way = supports
+            .iter()
+            .position(|s| *s == support)
+            .with_context(|| format!("{} is no training image", images[support].0))? as u32;
+        trial.queries.push((add(query, first_class + way), way));
+    }
+    for at in supports {
+        let name = Path::new(&images[at].0).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        manifest.classes.push(format!("{run}/{name}"));
+    }
+    manifest.official.push(trial);
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! From a decoded picture to one of the size that a network wants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decode::{Color, ImageError, Picture};
+use crate::resize::{Filter, resize};
+
+/// Which side is made `size` pixels long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Resize {
+    /// The shorter side; the aspect ratio is kept. `torchvision.transforms.Resize(size)`.
+    ShorterSide,
+    /// Both sides; the aspect ratio is lost. `torchvision.transforms.Resize((size, size))`.
+    Stretch,
+    /// Neither: images are used in the size they have.
+    None,
+}
+
+/// The whole preprocessing of an image up to 8-bit pixels. Part of every key of features.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageSpec {
+    /// Grey or RGB.
+    pub color: Color,
+    /// How to resize.
+    pub resize: Resize,
+    /// Target of the resize in pixels; with `Resize::None`, the size that images must have.
+    pub size_px: u32,
+    /// How pixels are weighted.
+    pub filter: Filter,
+    /// Side of the square cut from the centre in pixels.
+    pub crop_px: u32,
+}
+
+impl ImageSpec {
+    /// Decoded picture to `crop_px` × `crop_px` pixels.
+    ///
+    /// # Errors
+    /// With `Resize::None`, when the picture does not have the declared size.
+    pub fn apply(&self, picture: &Picture) -> Result<Picture, ImageError> {
+        let size = self.size_px as usize;
+        let resized = match self.resize {
+            Resize::Stretch => resize(picture, size, size, self.filter),
+            Resize::ShorterSide => {
+                let (width, height) = shorter_side(picture.width, picture.height, size);
+                resize(picture, width, height, self.filter)
+            }
+            Resize::None if picture.width.min(picture.height) < self.crop_px as usize => {
+                return Err(ImageError::Unsuitable(format!(
+                    "it has {}×{} pixels, and without resizing at least {size}×{size} are needed",
+                    picture.width, picture.height
+                )));
+            }
+            Resize::None => picture.clone(),
+        };
+        Ok(center_crop(&resized, self.crop_px as usize))
+    }
+}
+
+/// Width and height after making the shorter side `size`; the longer is truncated, as in torchvision.
+fn shorter_side(width: usize, height: usize, size: usize) -> (usize, usize) {
+    if width <= height { (size, (size * height / width).max(1)) } else { ((size * width / height).max(1), size) }
+}
+
+/// Cuts a square from the centre, padding with zeros where the picture is smaller, as torchvision's `center_crop`.
+fn center_crop(picture: &Picture, size: usize) -> Picture {
+    if (picture.width, picture.height) == (size, size) {
+        return picture.clone();
+    }
+    let c = picture.channels;
+    let mut data = vec![0; size * size * c];
+    let (left, top) = (offset(picture.width, size), offset(picture.height, size));
+    for y in 0..size {
+        let from_y = y as isize + top;
+        if !(0..picture.height as isize).contains(&from_y) {
+            continue;
+        }
+        for x in 0..size {
+            let from_x = x as isize + left;
+            if (0..picture.width as isize).contains(&from_x) {
+                let from = (from_y as usize * picture.width + from_x as usize) * c;
+                let to = (y * size + x) * c;
+                data[to..to + c].copy_from_slice(&picture.data[from..from + c]);
+            }
+        }
+    }
+    Picture { width: size, height: size, channels: c, data }
+}
+
+/// Where the crop begins: half the difference, halves rounded to even as Python's `round`; padding is rounded down.
+fn offset(side: usize, size: usize) -> isize {
+    if side < size {
+        return -(((size - side) / 2) as isize);
+    }
+    let difference = side - size;
+    let half = difference / 2;
+    (if difference % 2 == 1 && half % 2 == 1 { half + 1 } else { half }) as isize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_and_offsets_follow_torchvision() {
+        assert_eq!(shorter_side(500, 375, 224), (298, 224));
+        assert_eq!(shorter_side(375, 500, 224), (224, 298));
+        assert_eq!(shorter_side(1, 1000, 2), (2, 2000));
+        // int(round(0.5)) = 0, int(round(1.5)) = 2, int(round(2.5)) = 2
+        assert_eq!([1, 3, 5, 4].map(|d| offset(10 + d, 10)), [0, 2, 2, 2]);
+        assert_eq!(offset(7, 10), -1);
+    }
+
+    #[test]
+    fn a_small_picture_is_padded_or_refused() {
+        let picture = Picture { width: 1, height: 1, channels: 1, data: vec![9] };
+        let mut spec =
+            ImageSpec { color: Color::Grey, resize: Resize::Stretch, size_px: 2, filter: Filter::Bilinear, crop_px: 4 };
+        assert_eq!(spec.apply(&picture).unwrap().data, [0, 0, 0, 0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 0, 0, 0]);
+        spec.resize = Resize::None;
+        assert!(spec.apply(&picture).unwrap_err().to_string().contains("1×1 pixels"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Datasets as the planner sees them: manifests with digests, cut into shards.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use assay_data::{Digests, Manifest, Sample, shards};
+use assay_engine::{Digest, Facts, FramedHasher, Leaf, Moved, Outside, Stamp, Stamped};
+
+use crate::task::{OnBadImage, TaskSpec};
+
+/// Answers a dataset's questions from the facts of the store, and notes the stamps of the files that it asks for.
+pub struct FactDigests<'a> {
+    facts: &'a Facts,
+    stamps: Mutex<HashMap<PathBuf, Stamp>>,
+}
+
+impl<'a> FactDigests<'a> {
+    pub fn new(facts: &'a Facts) -> Self {
+        Self { facts, stamps: Mutex::default() }
+    }
+
+    /// Stamps of `files`, as they were when their digests were taken.
+    fn stamped<'p>(&self, files: impl Iterator<Item = &'p Path>) -> Stamped {
+        let stamps = self.stamps.lock().expect("no panic while locked");
+        let mut seen = HashSet::new();
+        let files =
+            files.filter(|path| seen.insert(*path)).filter_map(|path| Some((path.to_owned(), *stamps.get(path)?)));
+        Stamped { files: files.collect() }
+    }
+}
+
+impl Digests for FactDigests<'_> {
+    fn file(&self, table: &str, path: &Path) -> io::Result<blake3::Hash> {
+        let (stamp, digest) = self.facts.file_digest(table, path)?;
+        self.stamps.lock().expect("no panic while locked").insert(path.to_owned(), stamp);
+        Ok(blake3::Hash::from_bytes(*digest.as_bytes()))
+    }
+
+    fn memo(
+        &self,
+        purpose: &str,
+        inputs: &[&[u8]],
+        compute: &mut dyn FnMut() -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<Vec<u8>> {
+        self.facts.memo(purpose, inputs, compute)
+    }
+}
+
+/// The samples of a task.
+pub struct TaskData {
+    /// The samples, after `subset` and `on_bad_image`.
+    pub manifest: Manifest,
+    /// Digest of the manifest.
+    pub digest: Digest,
+    /// Its images, each once, in pieces.
+    pub shards: Vec<Leaf<ShardImages>>,
+    lengths: Vec<usize>,
+    /// Images left out because they cannot be decoded.
+    pub skipped: Vec<String>,
+}
+
+/// A manifest is a list in memory; the images that it names are watched by their shards.
+impl Outside for TaskData {
+    fn check(&self) -> Result<(), Moved> {
+        Ok(())
+    }
+}
+
+/// The images of a shard.
+#[derive(Debug)]
+pub struct ShardImages {
+    /// One sample for each image.
+    pub samples: Vec<Sample>,
+    stamped: Stamped,
+}
+
+impl Outside for ShardImages {
+    fn check(&self) -> Result<(), Moved> {
+        self.stamped.check()
+    }
+}
+
+impl TaskData {
+    /// Lists, hashes and cuts the samples of a task.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read, or nothing is left of it.
+    pub fn load(task: &TaskSpec, facts: &Facts) -> anyhow::Result<Self> {
+        let digests = FactDigests::new(facts);
+        let mut manifest = task.dataset.manifest(&digests)?.subset(&task.subset());
+        let mut skipped = Vec::new();
+        if task.on_bad_image == OnBadImage::Skip {
+            let bad = bad_images(&manifest, &digests)?;
+            skipped = bad.iter().map(|i| manifest.samples[*i].path.clone()).collect();
+            drop_samples(&mut manifest, &bad);
+        }
+        anyhow::ensure!(!manifest.samples.is_empty(), "no image is left of this dataset");
+        let digest = Digest::from_bytes(*manifest.digest().as_bytes());
+        let shards = cut(&manifest, &digests);
+        let (shards, lengths) = shards.into_iter().unzip();
+        Ok(Self { manifest, digest, shards, lengths, skipped })
+    }
+
+    /// Images in a shard.
+    pub fn shard_len(&self, index: usize) -> usize {
+        self.lengths[index]
+    }
+}
+
+fn cut(manifest: &Manifest, digests: &FactDigests<'_>) -> Vec<(Leaf<ShardImages>, usize)> {
+    let mut seen = HashSet::new();
+    let unique: Vec<&Sample> = manifest.samples.iter().filter(|s| seen.insert(s.digest)).collect();
+    let lengths = shards::cut(&unique.iter().map(|s| s.digest).collect::<Vec<_>>());
+    let mut rest = unique.as_slice();
+    let mut pieces = Vec::with_capacity(lengths.len());
+    for length in lengths {
+        let (piece, after) = rest.split_at(length);
+        rest = after;
+        let mut hasher = FramedHasher::new("images");
+        piece.iter().for_each(|s| {
+            hasher.field(s.digest.as_bytes());
+        });
+        let stamped = digests.stamped(piece.iter().filter_map(|s| s.origin.file()));
+        let samples = piece.iter().map(|s| (*s).clone()).collect();
+        pieces.push((Leaf::new(hasher.finish(), Arc::new(ShardImages { samples, stamped })), length));
+    }
+    pieces
+}
+
+/// Indices of the samples whose image cannot be decoded; found once for the same images.
+fn bad_images(manifest: &Manifest, digests: &FactDigests<'_>) -> anyhow::Result<Vec<usize>> {
+    let bytes = digests.memo("bad images", &[manifest.digest().as_bytes()], &mut || {
+        let is_bad = |s: &Sample| s.origin.picture(assay_data::Color::Rgb).is_err();
+        let bad = manifest.samples.iter().enumerate().filter(|(_, s)| is_bad(s)).map(|(i, _)| i as u64);
+        Ok(bad.flat_map(u64::to_le_bytes).collect())
+    })?;
+    Ok(bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().expect("eight bytes")) as usize).collect())
+}
+
+fn drop_samples(manifest: &mut Manifest, bad: &[usize]) {
+    if bad.is_empty() {
+        return;
+    }
+    let mut index = 0;
+    manifest.samples.retain(|_| {
+        index += 1;
+        bad.binary_search(&(index - 1)).is_err()
+    });
+    manifest.official.clear();
+}
+
+/// Decodes and prepares one sample; the error names the file.
+pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec) -> anyhow::Result<Vec<u8>> {
+    let prepared = sample.origin.picture(image.color).and_then(|picture| image.apply(&picture));
+    let name = || match sample.origin.file() {
+        Some(file) if file.ends_with(&sample.path) => format!("image {}", file.display()),
+        Some(file) => format!("image {} in {}", sample.path, file.display()),
+        None => format!("image {}", sample.path),
+    };
+    Ok(prepared.with_context(name)?.data)
+}

@@ -1,0 +1,40 @@
+//! `Classifier`: the checkpoint's own last layer.
+
+use assay_data::Split;
+use assay_engine::Output;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Protocolled, Scores};
+use crate::experiment::Checker;
+use crate::planner::{CellPlan, PlanError};
+use crate::steps::Classify;
+
+/// Classifies by the last layer that came with the weights; for a task with the classes that the model was trained on, in
+/// their order.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Classifier {
+    /// Which split is classified; `Whole` for a dataset without splits.
+    pub split: Split,
+}
+
+impl Default for Classifier {
+    fn default() -> Self {
+        Self { split: Split::Test }
+    }
+}
+
+impl Protocolled for Classifier {
+    fn check(&self, _at: &Checker<'_>) {}
+
+    fn plan(&self, cell: &mut CellPlan<'_>) -> Result<Output<Scores>, PlanError> {
+        if cell.data().count(self.split) == 0 {
+            return Err(cell.protocol_error("split", format!("the task has no images in its split `{:?}`", self.split)));
+        }
+        let (head, layer) = cell.head()?;
+        let features = cell.features()?;
+        let manifest = cell.manifest();
+        cell.add_scores(Classify { features, manifest, head, layer, split: self.split })
+    }
+}

@@ -1,0 +1,176 @@
+//! Features of the images of a shard.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use assay_data::{ImageSpec, Manifest};
+use assay_engine::{Artifact, Context, Cost, Leaf, Output, Resource, Step, to_canonical_json};
+use assay_nn::{Backbone, Builder, Extractor, InputSpec, Values, extract};
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde::Serialize;
+
+use super::train::WeightsArtifact;
+use super::{Arrays, array, read_file};
+use crate::data::{ShardImages, prepare};
+use crate::weights::CheckpointPlace;
+use crate::world::World;
+
+/// A model as far as it matters to its features.
+#[derive(Clone, Serialize)]
+pub struct ModelRecipe {
+    /// The network.
+    pub backbone: Backbone,
+    /// Its weights.
+    pub weights: WeightsRecipe,
+    /// How pixels become its input.
+    pub input: InputSpec,
+}
+
+/// Weights as far as they matter.
+#[derive(Clone, Serialize)]
+pub enum WeightsRecipe {
+    /// The backbone has none.
+    None,
+    /// Drawn from this seed.
+    Random(u64),
+    /// These tensors.
+    Tensors(Leaf<CheckpointPlace>),
+    /// Those that another step trains.
+    Trained(Output<WeightsArtifact>),
+}
+
+/// Extracts the features of a shard.
+#[derive(Serialize)]
+pub struct ExtractShard {
+    /// The model.
+    pub model: ModelRecipe,
+    /// How images are prepared.
+    pub image: ImageSpec,
+    /// The images.
+    pub images: Leaf<ShardImages>,
+    /// Number of images; for predictions of cost, and told by `images` already.
+    #[serde(skip)]
+    pub count: usize,
+    /// Precision of the arithmetic.
+    pub numeric: &'static str,
+}
+
+impl ExtractShard {
+    fn load(&self, context: &Context<'_, World>) -> anyhow::Result<Extractor> {
+        let device = context.world().device.clone();
+        let model = &self.model;
+        let build = |values: Values<'_>| model.backbone.build(&mut Builder::new(&device.device, values));
+        let net = match &model.weights {
+            WeightsRecipe::None => None,
+            WeightsRecipe::Random(seed) => build(Values::Random(*seed)),
+            WeightsRecipe::Tensors(leaf) => build(Values::Given(&context.open(leaf).load()?)),
+            WeightsRecipe::Trained(output) => build(Values::Given(&context.load(output)?.tensors)),
+        };
+        Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px as usize))
+    }
+}
+
+impl Step<World> for ExtractShard {
+    const KIND: &'static str = "features";
+    const VERSION: u32 = 1;
+    type Output = Features;
+
+    fn resource(&self) -> Resource {
+        Resource::Device
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { group: format!("{} {} px", self.model.backbone.name(), self.image.crop_px), units: self.count as f64 }
+    }
+
+    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Features> {
+        let name = format!("{} {}", to_canonical_json(&self.model)?, self.image.crop_px);
+        let extractor = context.world().extractor(&name, || self.load(context))?;
+        let samples = &context.open(&self.images).samples;
+        let channels = self.image.color.channels();
+        let load = |i: usize| prepare(&samples[i], &self.image).map(|pixels| self.model.input.apply(&pixels, channels));
+        let (progress, cancel) = (context.ticker(samples.len() as u64, "images"), context.canceller());
+        let tick = |done: usize| {
+            progress(done as u64);
+            cancel().map_err(anyhow::Error::from)
+        };
+        let values = extract(&extractor, samples.len(), context.world().workers, load, tick)?;
+        let dim = values.len() / samples.len().max(1);
+        if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
+            anyhow::bail!(
+                "the features of {} are not finite: the weights or the input normalisation do not fit the model",
+                samples[bad / dim].path
+            );
+        }
+        let digests = samples.iter().map(|s| *s.digest.as_bytes()).collect();
+        Ok(Features { digests, values, dim })
+    }
+}
+
+/// Features of some images: rows named by the digest of the image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// Digest of each image.
+    pub digests: Vec<[u8; 32]>,
+    /// N × D numbers.
+    pub values: Vec<f32>,
+    /// D.
+    pub dim: usize,
+}
+
+const FILE: &str = "features.safetensors";
+
+impl Artifact for Features {
+    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let n = self.digests.len();
+        Arrays::new()
+            .with("digests", Dtype::U8, &[n, 32], self.digests.iter().copied())
+            .with("features", Dtype::F32, &[n, self.dim], self.values.iter().map(|v| v.to_le_bytes()))
+            .write(&folder.join(FILE))
+    }
+
+    fn read(folder: &Path) -> anyhow::Result<Self> {
+        let bytes = read_file(&folder.join(FILE))?;
+        let file = SafeTensors::deserialize(&bytes)?;
+        let (_, digests) = array(&file, "digests", |d: [u8; 32]| d)?;
+        let (shape, values) = array(&file, "features", f32::from_le_bytes)?;
+        anyhow::ensure!(shape.len() == 2 && shape[0] == digests.len(), "the shape of the features does not fit");
+        Ok(Self { digests, values, dim: shape[1] })
+    }
+}
+
+/// Features of all samples of a manifest, in its order.
+pub struct FeatureTable {
+    /// N × D numbers.
+    pub values: Vec<f32>,
+    /// D.
+    pub dim: usize,
+}
+
+impl FeatureTable {
+    /// Joins shards.
+    ///
+    /// # Errors
+    /// When a shard is damaged or an image is in none of them.
+    pub fn load(
+        context: &Context<'_, World>,
+        shards: &[Output<Features>],
+        manifest: &Manifest,
+    ) -> anyhow::Result<Self> {
+        let shards = shards.iter().map(|s| context.load(s)).collect::<anyhow::Result<Vec<_>>>()?;
+        let dim = shards.first().map_or(0, |s| s.dim);
+        anyhow::ensure!(shards.iter().all(|s| s.dim == dim), "the shards have features of different lengths");
+        let mut rows = HashMap::new();
+        for shard in &shards {
+            rows.extend(shard.digests.iter().copied().zip(shard.values.chunks_exact(dim.max(1))));
+        }
+        let mut values = Vec::with_capacity(manifest.samples.len() * dim);
+        for sample in &manifest.samples {
+            let row = rows
+                .get(sample.digest.as_bytes())
+                .ok_or_else(|| anyhow::anyhow!("there are no features of {}", sample.path))?;
+            values.extend_from_slice(row);
+        }
+        Ok(Self { values, dim })
+    }
+}

@@ -1,0 +1,47 @@
+//! Nearest-neighbour accuracy from cached features.
+
+use assay_data::Split;
+use assay_engine::{Context, Leaf, Output, Step};
+use assay_nn::device::{DeviceChoice, open};
+use assay_nn::knn_predictions;
+use serde::Serialize;
+
+use super::extract::{FeatureTable, Features};
+use crate::data::TaskData;
+use crate::protocol::Scores;
+use crate::world::World;
+
+/// Classifies the test split by its neighbours in the training split.
+#[derive(Serialize)]
+pub struct ScoreKnn {
+    /// Features of all images of the task.
+    pub features: Vec<Output<Features>>,
+    /// Which image is which sample.
+    pub manifest: Leaf<TaskData>,
+    /// Number of neighbours.
+    pub k: u32,
+    /// Temperature of the votes.
+    pub temperature: f64,
+}
+
+impl Step<World> for ScoreKnn {
+    const KIND: &'static str = "knn";
+    const VERSION: u32 = 1;
+    type Output = Scores;
+
+    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Scores> {
+        let manifest = &context.open(&self.manifest).manifest;
+        let table = FeatureTable::load(context, &self.features, manifest)?;
+        let pick = |split: Split| {
+            let rows =
+                manifest.samples.iter().zip(table.values.chunks_exact(table.dim)).filter(|(s, _)| s.split == split);
+            let (labels, rows): (Vec<u32>, Vec<&[f32]>) = rows.map(|(s, row)| (s.class, row)).unzip();
+            (labels, rows.concat())
+        };
+        let ((labels, train), (truth, test)) = (pick(Split::Train), pick(Split::Test));
+        let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
+        let predicted =
+            knn_predictions(&train, &labels, &test, table.dim, (self.k as usize, self.temperature), &device);
+        Ok(Scores::of_images(&predicted, &truth))
+    }
+}

@@ -1,0 +1,182 @@
+//! Training a backbone on the images of a task.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use assay_data::ImageSpec;
+use assay_data::augment::Views;
+use assay_engine::{Artifact, Context, Cost, Leaf, Resource, Step};
+use assay_nn::{
+    Backbone, Batch, InputSpec, Loss, RawTensor, TrainSpec, TrainingHooks, from_safetensors, to_safetensors, train,
+};
+use assay_stats::Stream;
+use serde::Serialize;
+
+use super::read_file;
+use crate::data::{TaskData, prepare};
+use crate::world::World;
+
+/// What is minimised, as far as it matters.
+#[derive(Clone, Debug, Serialize)]
+pub enum TrainRecipe {
+    /// Cross-entropy over the classes of the task.
+    Supervised,
+    /// NT-Xent between two views.
+    SimClr {
+        /// Temperature of the similarities.
+        temperature: f64,
+        /// Features of the head's output.
+        projection: u32,
+    },
+}
+
+/// Trains a backbone from nothing.
+#[derive(Serialize)]
+pub struct TrainBackbone {
+    /// The network.
+    pub backbone: Backbone,
+    /// How pixels become its input.
+    pub input: InputSpec,
+    /// How images are prepared.
+    pub image: ImageSpec,
+    /// What is learnt from.
+    pub manifest: Leaf<TaskData>,
+    /// What is minimised.
+    pub method: TrainRecipe,
+    /// Number of steps.
+    pub steps: u32,
+    /// Images in a step.
+    pub batch: u32,
+    /// Learning rate at the beginning.
+    pub lr: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// Random views.
+    pub views: Views,
+    /// Precision of the arithmetic.
+    pub numeric: &'static str,
+}
+
+/// How often a checkpoint is kept to resume from.
+const CHECKPOINT_EVERY: u32 = 50;
+
+impl Step<World> for TrainBackbone {
+    const KIND: &'static str = "weights";
+    const VERSION: u32 = 1;
+    type Output = WeightsArtifact;
+
+    fn resource(&self) -> Resource {
+        Resource::Device
+    }
+
+    fn cost(&self) -> Cost {
+        let views = if matches!(self.method, TrainRecipe::SimClr { .. }) { 2 } else { 1 };
+        Cost {
+            group: format!("{} {} px", self.backbone.name(), self.image.crop_px),
+            units: f64::from(self.steps * self.batch * views),
+        }
+    }
+
+    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<WeightsArtifact> {
+        let manifest = &context.open(&self.manifest).manifest;
+        let images = manifest.samples.iter().map(|s| prepare(s, &self.image)).collect::<anyhow::Result<Vec<_>>>()?;
+        let labels: Vec<u32> = manifest.samples.iter().map(|s| s.class).collect();
+        let loss = match self.method {
+            TrainRecipe::Supervised => Loss::Labels { classes: manifest.classes.len() },
+            TrainRecipe::SimClr { temperature, projection } => {
+                Loss::Contrastive { projection: projection as usize, temperature }
+            }
+        };
+        let batches = Batches { step: self, images: &images, labels: &labels, order: Mutex::default() };
+        let spec = TrainSpec { loss, steps: self.steps, lr: self.lr, weight_decay: self.weight_decay, seed: self.seed };
+        let scratch = context.scratch()?;
+        let tick = |done: u32, _loss: f32| {
+            context.progress(u64::from(done), u64::from(self.steps), "steps");
+            context.check_cancelled().map_err(anyhow::Error::from)
+        };
+        let hooks = TrainingHooks {
+            batch: &|step| Ok(batches.draw(step)),
+            tick: &tick,
+            resume: Some((&scratch, CHECKPOINT_EVERY)),
+        };
+        let trained = train(&self.backbone, &spec, &hooks, &context.world().device.device)?;
+        Ok(WeightsArtifact { tensors: trained.tensors, losses: trained.losses })
+    }
+}
+
+struct Batches<'a> {
+    step: &'a TrainBackbone,
+    images: &'a [Vec<u8>],
+    labels: &'a [u32],
+    /// The order of images in the epoch that was asked for last.
+    order: Mutex<Option<(u64, Vec<usize>)>>,
+}
+
+impl Batches<'_> {
+    /// A function of the step alone.
+    fn draw(&self, step: u32) -> Batch {
+        let recipe = self.step;
+        let size = recipe.batch as usize;
+        let each_epoch = (self.images.len() / size).max(1) as u64;
+        let (epoch, at) = (u64::from(step) / each_epoch, (u64::from(step) % each_epoch) as usize);
+        let chosen: Vec<usize> = self.epoch(epoch)[at * size..][..size].to_vec();
+        let views = if matches!(recipe.method, TrainRecipe::SimClr { .. }) { 2 } else { 1 };
+        let (channels, side) = (recipe.image.color.channels(), recipe.image.crop_px as usize);
+        let mut images = Vec::with_capacity(size * views * channels * side * side);
+        for view in 0..views as u64 {
+            for (i, index) in chosen.iter().enumerate() {
+                let mut stream = Stream::new("view", &[recipe.seed, step.into(), i as u64, view]);
+                let image = recipe.input.apply(&self.images[*index], channels);
+                images.extend(recipe.views.draw(&image, channels, side, &mut stream));
+            }
+        }
+        Batch { images, shape: [channels, side], labels: chosen.iter().map(|i| self.labels[*i]).collect() }
+    }
+
+    fn epoch(&self, epoch: u64) -> Vec<usize> {
+        let mut order = self.order.lock().expect("no panic while locked");
+        match &*order {
+            Some((known, list)) if *known == epoch => list.clone(),
+            _ => {
+                let mut all: Vec<usize> = (0..self.images.len()).collect();
+                let count = all.len();
+                let list = Stream::new("order", &[self.step.seed, epoch]).choose(&mut all, count);
+                *order = Some((epoch, list.clone()));
+                list
+            }
+        }
+    }
+}
+
+/// Trained weights in the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightsArtifact {
+    /// The backbone's tensors.
+    pub tensors: BTreeMap<String, RawTensor>,
+    /// Loss of every step.
+    pub losses: Vec<f32>,
+}
+
+impl WeightsArtifact {
+    /// Name of the file with the tensors.
+    pub const FILE: &'static str = "weights.safetensors";
+}
+
+impl Artifact for WeightsArtifact {
+    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        fs::write(folder.join(Self::FILE), to_safetensors(&self.tensors)?)?;
+        Ok(fs::write(folder.join("losses.json"), serde_json::to_vec(&self.losses)?)?)
+    }
+
+    fn read(folder: &Path) -> anyhow::Result<Self> {
+        let tensors = from_safetensors(&read_file(&folder.join(Self::FILE))?)?;
+        let losses =
+            serde_json::from_slice(&read_file(&folder.join("losses.json"))?).context("losses.json is damaged")?;
+        Ok(Self { tensors, losses })
+    }
+}

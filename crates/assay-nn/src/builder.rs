@@ -1,0 +1,125 @@
+//! Where the parameters of a network come from while it is put together.
+//!
+//! A backbone is written once, as a function of a [`Builder`]; the same function lists the tensors that it needs, draws them at
+//! random, or takes them from a checkpoint. Names are those of the original library.
+
+use std::collections::BTreeMap;
+
+use assay_stats::Stream;
+use burn::module::{Module, ModuleVisitor, Param, ParamId, RunningState};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::checkpoint::{Dtype, RawTensor, TensorShape};
+
+/// Where values come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// Zeros; for listing what is needed.
+    Zeros,
+    /// Drawn from a seed.
+    Random(u64),
+    /// Taken from these tensors, which have been audited.
+    Given(&'a BTreeMap<String, RawTensor>),
+}
+
+/// How a tensor is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Uniform on ±1/√fan-in, torch's default for convolutions and linear layers.
+    UniformFanIn(usize),
+    /// Normal with variance 2/fan (He et al. 2015).
+    Kaiming(usize),
+    /// All one.
+    Ones,
+    /// All zero.
+    Zeros,
+}
+
+/// Hands out parameters by name and remembers them.
+pub struct Builder<'a> {
+    /// Where tensors are made.
+    pub device: &'a Device,
+    values: Values<'a>,
+    shapes: Vec<TensorShape>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder that makes tensors on `device`.
+    pub fn new(device: &'a Device, values: Values<'a>) -> Self {
+        Self { device, values, shapes: Vec::new() }
+    }
+
+    /// The tensors handed out so far.
+    pub fn shapes(&self) -> &[TensorShape] {
+        &self.shapes
+    }
+
+    /// Names of the parameters by their ids, which count from one in the order of construction.
+    pub fn names(&self) -> BTreeMap<u64, String> {
+        (1..).zip(self.shapes.iter().map(|s| s.name.clone())).collect()
+    }
+
+    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D], init: Init) -> Tensor<D> {
+        self.shapes.push(TensorShape { name: name.to_owned(), shape: shape.to_vec() });
+        let values = match self.values {
+            Values::Zeros => return Tensor::zeros(shape, self.device),
+            Values::Given(tensors) => tensors.get(name).expect("the audit found every tensor").to_f32(),
+            Values::Random(seed) => draw(name, shape.iter().product(), init, seed),
+        };
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    fn next_id(&self) -> ParamId {
+        ParamId::from(self.shapes.len() as u64)
+    }
+
+    /// A learnable parameter.
+    pub fn parameter<const D: usize>(&mut self, name: &str, shape: [usize; D], init: Init) -> Param<Tensor<D>> {
+        let tensor = self.tensor(name, shape, init);
+        let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
+        Param::initialized(self.next_id(), tensor)
+    }
+
+    /// A running statistic.
+    pub fn statistic(&mut self, name: &str, length: usize, init: Init) -> RunningState<Tensor<1>> {
+        let tensor = self.tensor(name, [length], init);
+        RunningState::with_id(self.next_id(), tensor)
+    }
+}
+
+/// Every tensor has a stream of its own, named after it, so that the order of construction changes nothing.
+fn draw(name: &str, count: usize, init: Init, seed: u64) -> Vec<f32> {
+    let mut stream = Stream::new(&format!("weights {name}"), &[seed]);
+    match init {
+        Init::Ones => vec![1.0; count],
+        Init::Zeros => vec![0.0; count],
+        Init::UniformFanIn(fan) => {
+            let bound = 1.0 / (fan as f64).sqrt();
+            (0..count).map(|_| stream.uniform(-bound, bound) as f32).collect()
+        }
+        Init::Kaiming(fan) => {
+            let deviation = (2.0 / fan as f64).sqrt();
+            (0..count).map(|_| (deviation * stream.normal()) as f32).collect()
+        }
+    }
+}
+
+/// Reads all parameters and statistics of a module back as named tensors.
+pub fn collect<M: Module>(module: &M, names: &BTreeMap<u64, String>) -> BTreeMap<String, RawTensor> {
+    struct Collector<'a> {
+        names: &'a BTreeMap<u64, String>,
+        found: BTreeMap<String, RawTensor>,
+    }
+    impl ModuleVisitor for Collector<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(name) = self.names.get(&param.id.val()) else { return };
+            let data = param.val().into_data();
+            let shape = data.shape().to_vec();
+            let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+            self.found.insert(name.clone(), RawTensor { dtype: Dtype::F32, shape, bytes });
+        }
+    }
+    let mut collector = Collector { names, found: BTreeMap::new() };
+    module.visit(&mut collector);
+    collector.found
+}

@@ -1,0 +1,53 @@
+//! A checkpoint's own last layer.
+
+use std::collections::BTreeMap;
+
+use crate::checkpoint::RawTensor;
+
+/// A linear classifier: K × D weights and K biases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    dim: usize,
+}
+
+impl Head {
+    /// Takes `name.weight` and `name.bias` out of `tensors`.
+    ///
+    /// # Errors
+    /// A sentence, when they are not there or do not fit features of length `dim`.
+    pub fn take(tensors: &BTreeMap<String, RawTensor>, name: &str, dim: usize) -> Result<Self, String> {
+        let get = |part: &str| {
+            let name = format!("{name}.{part}");
+            tensors.get(&name).ok_or_else(|| format!("the checkpoint has no {name}: it comes without its classifier"))
+        };
+        let (weight, bias) = (get("weight")?, get("bias")?);
+        if weight.shape.len() != 2 || weight.shape[1] != dim || bias.shape != weight.shape[..1] {
+            return Err(format!(
+                "{name}.weight has shape {:?} and {name}.bias {:?}, which do not fit {dim} features",
+                weight.shape, bias.shape
+            ));
+        }
+        Ok(Self { weight: weight.to_f32(), bias: bias.to_f32(), dim })
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// The class with the greatest logit for each row of `features`.
+    pub fn predict(&self, features: &[f32]) -> Vec<u32> {
+        let logit = |row: &[f32], k: usize| {
+            let weights = &self.weight[k * self.dim..][..self.dim];
+            f64::from(self.bias[k]) + weights.iter().zip(row).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
+        };
+        let best = |row: &[f32]| {
+            (0..self.classes())
+                .map(|k| (k, logit(row, k)))
+                .fold((0, f64::NEG_INFINITY), |a, b| if b.1 > a.1 { b } else { a })
+        };
+        features.chunks_exact(self.dim).map(|row| best(row).0 as u32).collect()
+    }
+}

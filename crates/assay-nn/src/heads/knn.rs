@@ -1,0 +1,80 @@
+//! Weighted nearest neighbours, as in the evaluation of DINO (Caron et al. 2021, `eval_knn.py`; after Wu et al. 2018).
+
+use burn::tensor::Device;
+use rayon::prelude::*;
+
+use super::{matrix, normalise_rows};
+
+/// Rows of the test set that are compared with the whole training set at a time.
+const CHUNK: usize = 256;
+
+/// Predicted class of each test row: the `k` training rows with the greatest cosine vote, each with weight
+/// exp(cosine / `temperature`). Equal cosines count in the order of the training rows; equal votes go to the lower class.
+///
+/// # Panics
+/// When `k` is greater than the number of training rows.
+pub fn knn_predictions(
+    train: &[f32],
+    labels: &[u32],
+    test: &[f32],
+    dim: usize,
+    (k, temperature): (usize, f64),
+    device: &Device,
+) -> Vec<u32> {
+    assert!((1..=labels.len()).contains(&k), "k is between 1 and the number of training rows");
+    let classes = labels.iter().max().map_or(0, |m| *m as usize + 1);
+    let (mut train, mut test) = (train.to_vec(), test.to_vec());
+    normalise_rows(&mut train, dim);
+    normalise_rows(&mut test, dim);
+    let bank = matrix(&train, dim, device).transpose();
+    let mut predictions = Vec::with_capacity(test.len() / dim);
+    for chunk in test.chunks(CHUNK * dim) {
+        let similarities: Vec<f32> =
+            matrix(chunk, dim, device).matmul(bank.clone()).into_data().iter::<f32>().collect();
+        predictions
+            .par_extend(similarities.par_chunks(labels.len()).map(|row| vote(row, labels, classes, k, temperature)));
+    }
+    predictions
+}
+
+fn vote(similarities: &[f32], labels: &[u32], classes: usize, k: usize, temperature: f64) -> u32 {
+    let mut order: Vec<u32> = (0..similarities.len() as u32).collect();
+    let closer = |a: &u32, b: &u32| similarities[*b as usize].total_cmp(&similarities[*a as usize]).then(a.cmp(b));
+    if k < order.len() {
+        order.select_nth_unstable_by(k - 1, closer);
+        order.truncate(k);
+    }
+    // Summed in one order, whatever the selection left.
+    order.sort_unstable_by(closer);
+    let mut votes = vec![0.0f64; classes];
+    for i in order {
+        votes[labels[i as usize] as usize] += libm::exp(f64::from(similarities[i as usize]) / temperature);
+    }
+    let mut best = 0;
+    for (class, weight) in votes.iter().enumerate() {
+        if *weight > votes[best] {
+            best = class;
+        }
+    }
+    best as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{DeviceChoice, open};
+
+    #[test]
+    fn by_hand() {
+        let device = open(DeviceChoice::Cpu).unwrap().device;
+        let train = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0f32];
+        let predict = |query: [f32; 2], k, temperature| {
+            knn_predictions(&train, &[0, 1, 1], &query, 2, (k, temperature), &device)[0]
+        };
+        assert_eq!(predict([2.0, 0.1], 1, 0.07), 0);
+        assert_eq!(predict([2.0, 0.1], 3, 0.07), 0);
+        // A high temperature makes all votes alike: two against one.
+        assert_eq!(predict([2.0, 0.1], 3, 100.0), 1);
+        assert_eq!(predict([0.0, 1.0], 2, 0.07), 1);
+    }
+}

@@ -1,0 +1,78 @@
+//! From 8-bit pixels to the numbers that a model was trained on.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the pixel values 0 and 255 become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Range {
+    /// 0 and 1.
+    #[default]
+    Unit,
+    /// 0 and 255.
+    Byte,
+    /// −1 and 1.
+    Symmetric,
+}
+
+/// How pixels become a model's input. Part of every key of features.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputSpec {
+    /// What 0 and 255 become.
+    pub range: Range,
+    /// Whether dark and light are exchanged first (ink = 1).
+    pub invert: bool,
+    /// Subtracted from each channel, after the range; empty for none.
+    pub mean: Vec<f32>,
+    /// Divides each channel after that; empty for none.
+    pub std: Vec<f32>,
+}
+
+impl InputSpec {
+    /// Pixels (rows, columns, channels) → channels × rows × columns, in the order of operations of torchvision's `ToTensor`
+    /// and `Normalize`.
+    pub fn apply(&self, pixels: &[u8], channels: usize) -> Vec<f32> {
+        let area = pixels.len() / channels;
+        let mut out = vec![0.0; pixels.len()];
+        for c in 0..channels {
+            let table = self.table(c);
+            for (value, pixel) in out[c * area..][..area].iter_mut().zip(pixels[c..].iter().step_by(channels)) {
+                *value = table[usize::from(*pixel)];
+            }
+        }
+        out
+    }
+
+    /// What each of the 256 pixel values becomes.
+    fn table(&self, channel: usize) -> [f32; 256] {
+        let mean = self.mean.get(channel).copied().unwrap_or(0.0);
+        let std = self.std.get(channel).copied().unwrap_or(1.0);
+        std::array::from_fn(|pixel| {
+            let pixel = if self.invert { 255 - pixel } else { pixel } as f32;
+            let value = match self.range {
+                Range::Unit => pixel / 255.0,
+                Range::Byte => pixel,
+                Range::Symmetric => pixel / 255.0 * 2.0 - 1.0,
+            };
+            (value - mean) / std
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_and_values() {
+        let plain = InputSpec { range: Range::Unit, invert: false, mean: vec![], std: vec![] };
+        assert_eq!(plain.apply(&[0, 255, 51, 255, 0, 102], 3), [0.0, 1.0, 1.0, 0.0, 0.2, 0.4]);
+        let ink = InputSpec { invert: true, ..plain.clone() };
+        assert_eq!(ink.apply(&[0, 255], 1), [1.0, 0.0]);
+        let symmetric = InputSpec { range: Range::Symmetric, ..plain.clone() };
+        assert_eq!(symmetric.apply(&[0, 255], 1), [-1.0, 1.0]);
+        let imagenet = InputSpec { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225], ..plain };
+        let value = imagenet.apply(&[255, 255, 255], 3);
+        assert!((value[0] - 2.2489).abs() < 1e-4 && (value[2] - 2.64).abs() < 1e-4, "{value:?}");
+    }
+}

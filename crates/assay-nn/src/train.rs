@@ -1,0 +1,349 @@
+//! Training a backbone from nothing: with labels, or self-supervised by SimCLR (Chen et al. 2020).
+//!
+//! Batches are a function of the step number, so that a training that was interrupted goes on exactly as it would have.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::GradientsParams;
+use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use safetensors::tensor::{Dtype as StDtype, TensorView};
+
+use crate::backbone::{Backbone, Net};
+use crate::builder::{Builder, Init, Values, collect};
+use crate::checkpoint::{Checkpoint, Dtype, RawTensor};
+
+/// What is minimised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Cross-entropy of a linear classifier.
+    Labels {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// NT-Xent between two views of each image, behind a head of two layers.
+    Contrastive {
+        /// Features of the head's output.
+        projection: usize,
+        /// Temperature of the similarities.
+        temperature: f64,
+    },
+}
+
+/// How to train. Adam (Kingma & Ba 2015: β 0.9 and 0.999, ε 1e-8), learning rate on a cosine from `lr` to zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainSpec {
+    /// What is minimised.
+    pub loss: Loss,
+    /// Number of steps.
+    pub steps: u32,
+    /// Learning rate at the beginning.
+    pub lr: f64,
+    /// Added to the gradient of every parameter, times the parameter.
+    pub weight_decay: f64,
+    /// Seed of the initial weights.
+    pub seed: u64,
+}
+
+/// Inputs of one step: B × C × H × W numbers; for contrastive losses, the second half are other views of the first.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The numbers.
+    pub images: Vec<f32>,
+    /// Shape of one image: channels and side.
+    pub shape: [usize; 2],
+    /// Class of each image; unused by contrastive losses.
+    pub labels: Vec<u32>,
+}
+
+/// What training needs from outside.
+pub struct TrainingHooks<'a> {
+    /// Makes the batch of a step.
+    pub batch: &'a (dyn Fn(u32) -> anyhow::Result<Batch> + Sync),
+    /// Told the number of steps done and the loss of the last; an error ends the training.
+    pub tick: &'a dyn Fn(u32, f32) -> anyhow::Result<()>,
+    /// Where to keep a checkpoint, and every how many steps.
+    pub resume: Option<(&'a Path, u32)>,
+}
+
+/// A trained backbone.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Its tensors.
+    pub tensors: BTreeMap<String, RawTensor>,
+    /// Loss of every step.
+    pub losses: Vec<f32>,
+}
+
+/// Why training stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// There is nothing to train.
+    #[error("{0} has no parameters to train")]
+    NoParameters(&'static str),
+    /// The loss is no number any more.
+    #[error("the loss became {loss} at step {step}: lower `lr`")]
+    Diverged {
+        /// At which step.
+        step: u32,
+        /// The loss.
+        loss: f32,
+    },
+}
+
+#[derive(Module, Debug)]
+struct Learner {
+    net: Net,
+    first: Linear,
+    second: Option<Linear>,
+}
+
+fn linear(builder: &mut Builder<'_>, name: &str, input: usize, output: usize) -> Linear {
+    let mut layer = LinearConfig::new(input, output).init(builder.device);
+    layer.weight = builder.parameter(&format!("{name}.weight"), [input, output], Init::UniformFanIn(input));
+    layer.bias = Some(builder.parameter(&format!("{name}.bias"), [output], Init::UniformFanIn(input)));
+    layer
+}
+
+impl Learner {
+    fn build(builder: &mut Builder<'_>, backbone: &Backbone, features: usize, loss: Loss) -> Option<Self> {
+        let net = backbone.build(builder)?;
+        let (hidden, second) = match loss {
+            Loss::Labels { classes } => (classes, None),
+            Loss::Contrastive { projection, .. } => (features, Some(projection)),
+        };
+        let first = linear(builder, "head.0", features, hidden);
+        Some(Self { net, first, second: second.map(|n| linear(builder, "head.2", hidden, n)) })
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let x = self.first.forward(self.net.forward(x));
+        match &self.second {
+            Some(second) => second.forward(relu(x)),
+            None => x,
+        }
+    }
+}
+
+fn cross_entropy(logits: Tensor<2>, targets: Vec<i64>, device: &Device) -> Tensor<1> {
+    let count = targets.len();
+    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [count, 1]), device);
+    log_softmax(logits, 1).gather(1, targets).mean().neg()
+}
+
+/// NT-Xent (Chen et al. 2020, eq. 1): rows i and i + B/2 are two views of one image.
+fn nt_xent(z: Tensor<2>, temperature: f64, device: &Device) -> Tensor<1> {
+    let [count, _] = z.dims();
+    let length = z.clone().powi_scalar(2).sum_dim(1).add_scalar(1e-12).sqrt();
+    let z = z / length;
+    let itself = Tensor::<2>::eye(count, device).mul_scalar(1e9);
+    let logits = z.clone().matmul(z.transpose()).div_scalar(temperature) - itself;
+    let targets = (0..count).map(|i| ((i + count / 2) % count) as i64).collect();
+    cross_entropy(logits, targets, device)
+}
+
+/// Trains `backbone` on batches from `hooks`.
+///
+/// # Errors
+/// When the loss diverges, a hook fails, or the checkpoint cannot be kept.
+pub fn train(
+    backbone: &Backbone,
+    spec: &TrainSpec,
+    hooks: &TrainingHooks<'_>,
+    device: &Device,
+) -> anyhow::Result<Trained> {
+    let device = device.clone().autodiff();
+    let shape = (hooks.batch)(0)?.shape;
+    let features = backbone.features(shape[0], shape[1]).unwrap_or(0);
+    let restored = hooks.resume.and_then(|(folder, _)| Saved::load(folder, spec.steps));
+    let values = restored.as_ref().map_or(Values::Random(spec.seed), |saved| Values::Given(&saved.tensors));
+    let mut builder = Builder::new(&device, values);
+    let mut learner =
+        Learner::build(&mut builder, backbone, features, spec.loss).ok_or(TrainError::NoParameters(backbone.name()))?;
+    let names = builder.names();
+    let mut adam = Adam::default();
+    let mut losses = Vec::new();
+    if let Some(saved) = &restored {
+        adam.restore(&saved.tensors, &names, &device);
+        losses.clone_from(&saved.losses);
+    }
+    while losses.len() < spec.steps as usize {
+        let step = losses.len() as u32;
+        let batch = (hooks.batch)(step)?;
+        let loss = batch_loss(&learner, &batch, spec.loss, &device);
+        let value = loss.clone().inner().into_scalar::<f32>();
+        if !value.is_finite() {
+            return Err(TrainError::Diverged { step, loss: value }.into());
+        }
+        let grads = GradientsParams::from_grads(loss.backward(), &learner);
+        let progress = f64::from(step) / f64::from(spec.steps);
+        let lr = spec.lr * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress));
+        learner = adam.step(learner, grads, lr, spec.weight_decay);
+        losses.push(value);
+        (hooks.tick)(step + 1, value)?;
+        if let Some((folder, every)) = hooks.resume
+            && (step + 1) % every.max(1) == 0
+        {
+            let mut tensors = collect(&learner, &names);
+            adam.save(&mut tensors, &names);
+            Saved { tensors, losses: losses.clone() }.store(folder)?;
+        }
+    }
+    let mut tensors = collect(&learner, &names);
+    tensors.retain(|name, _| !name.starts_with("head."));
+    Ok(Trained { tensors, losses })
+}
+
+fn batch_loss(learner: &Learner, batch: &Batch, loss: Loss, device: &Device) -> Tensor<1> {
+    let [channels, side] = batch.shape;
+    let count = batch.images.len() / (channels * side * side);
+    let x = Tensor::<4>::from_data(TensorData::new(batch.images.clone(), [count, channels, side, side]), device);
+    let y = learner.forward(x);
+    match loss {
+        Loss::Labels { .. } => cross_entropy(y, batch.labels.iter().map(|l| i64::from(*l)).collect(), device),
+        Loss::Contrastive { temperature, .. } => nt_xent(y, temperature, device),
+    }
+}
+
+/// Burn's own Adam cannot be restored onto a chosen device, which resuming needs; this one can.
+#[derive(Default)]
+struct Adam {
+    steps: i32,
+    /// First and second moment of each parameter, by id.
+    moments: BTreeMap<u64, (Tensor<1>, Tensor<1>)>,
+}
+
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+impl Adam {
+    fn step(&mut self, learner: Learner, mut grads: GradientsParams, lr: f64, weight_decay: f64) -> Learner {
+        self.steps += 1;
+        struct Update<'a> {
+            adam: &'a mut Adam,
+            grads: &'a mut GradientsParams,
+            lr: f64,
+            weight_decay: f64,
+        }
+        impl ModuleMapper for Update<'_> {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                match self.grads.remove::<D>(param.id) {
+                    Some(grad) => {
+                        let id = param.id.val();
+                        param.map(|value| {
+                            let updated = self.adam.update(id, value.inner(), grad, self.lr, self.weight_decay);
+                            Tensor::from_inner(updated).require_grad()
+                        })
+                    }
+                    None => param,
+                }
+            }
+        }
+        learner.map(&mut Update { adam: self, grads: &mut grads, lr, weight_decay })
+    }
+
+    fn update<const D: usize>(
+        &mut self,
+        id: u64,
+        value: Tensor<D>,
+        grad: Tensor<D>,
+        lr: f64,
+        weight_decay: f64,
+    ) -> Tensor<D> {
+        let shape = value.shape();
+        let count = shape.num_elements();
+        let value: Tensor<1> = value.reshape([count]);
+        let grad: Tensor<1> = grad.reshape([count]) + value.clone().mul_scalar(weight_decay);
+        let (m, v) = self.moments.remove(&id).unwrap_or_else(|| (grad.zeros_like(), grad.zeros_like()));
+        let m = m.mul_scalar(BETA_1) + grad.clone().mul_scalar(1.0 - BETA_1);
+        let v = v.mul_scalar(BETA_2) + grad.powi_scalar(2).mul_scalar(1.0 - BETA_2);
+        let m_hat = m.clone().div_scalar(1.0 - BETA_1.powi(self.steps));
+        let v_hat = v.clone().div_scalar(1.0 - BETA_2.powi(self.steps));
+        self.moments.insert(id, (m, v));
+        (value - m_hat.mul_scalar(lr) / v_hat.sqrt().add_scalar(EPSILON)).reshape(shape)
+    }
+
+    fn save(&self, tensors: &mut BTreeMap<String, RawTensor>, names: &BTreeMap<u64, String>) {
+        for (id, (m, v)) in &self.moments {
+            for (which, moment) in [("m", m), ("v", v)] {
+                let values: Vec<f32> = moment.clone().into_data().iter::<f32>().collect();
+                let shape = vec![values.len()];
+                let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
+                tensors.insert(format!("adam.{which}.{}", names[id]), RawTensor { dtype: Dtype::F32, shape, bytes });
+            }
+        }
+    }
+
+    fn restore(&mut self, tensors: &BTreeMap<String, RawTensor>, names: &BTreeMap<u64, String>, device: &Device) {
+        let device = device.clone().inner();
+        for (id, name) in names {
+            let moment = |which: &str| {
+                let values = tensors.get(&format!("adam.{which}.{name}"))?.to_f32();
+                let count = values.len();
+                Some(Tensor::<1>::from_data(TensorData::new(values, [count]), &device))
+            };
+            if let (Some(m), Some(v)) = (moment("m"), moment("v")) {
+                self.moments.insert(*id, (m, v));
+            }
+        }
+        self.steps = tensors.get("adam.steps").map_or(0, |t| t.to_f32()[0] as i32);
+    }
+}
+
+/// The state of an interrupted training.
+struct Saved {
+    tensors: BTreeMap<String, RawTensor>,
+    losses: Vec<f32>,
+}
+
+impl Saved {
+    const FILE: &'static str = "training.safetensors";
+
+    /// Written aside and renamed, so that a kill leaves the one before.
+    fn store(mut self, folder: &Path) -> anyhow::Result<()> {
+        let numbers = |values: &[f32]| RawTensor {
+            dtype: Dtype::F32,
+            shape: vec![values.len()],
+            bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        };
+        self.tensors.insert("adam.steps".to_owned(), numbers(&[self.losses.len() as f32]));
+        self.tensors.insert("losses".to_owned(), numbers(&self.losses));
+        let aside = folder.join("training.tmp");
+        fs::write(&aside, to_safetensors(&self.tensors)?)?;
+        fs::rename(aside, folder.join(Self::FILE))?;
+        Ok(())
+    }
+
+    /// What was kept, if anything usable was.
+    fn load(folder: &Path, steps: u32) -> Option<Self> {
+        let mut tensors = from_safetensors(&fs::read(folder.join(Self::FILE)).ok()?).ok()?;
+        let losses = tensors.remove("losses")?.to_f32();
+        (losses.len() <= steps as usize).then_some(Self { tensors, losses })
+    }
+}
+
+/// Named tensors as the bytes of a safetensors file; equal tensors give equal bytes.
+///
+/// # Errors
+/// When a tensor's bytes do not fit its shape, or it is of an integer type.
+pub fn to_safetensors(tensors: &BTreeMap<String, RawTensor>) -> anyhow::Result<Vec<u8>> {
+    anyhow::ensure!(tensors.values().all(|t| t.dtype == Dtype::F32), "only 32-bit floats are written");
+    let views = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), TensorView::new(StDtype::F32, tensor.shape.clone(), &tensor.bytes)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(safetensors::serialize(views, None)?)
+}
+
+/// Reads the bytes of a safetensors file.
+///
+/// # Errors
+/// When they are damaged.
+pub fn from_safetensors(bytes: &[u8]) -> anyhow::Result<BTreeMap<String, RawTensor>> {
+    Ok(Checkpoint::from_bytes(bytes, None)?.tensors)
+}
