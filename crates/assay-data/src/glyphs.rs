@@ -87,11 +87,26 @@ impl Glyphs {
     }
 }
 
-/// Control points of the strokes of a character, within about [−1, 1]².
+/// Control points of the strokes of a character, in the middle of the page and as large as it allows: where it stands and how
+/// large it is tell nothing.
 fn character_strokes(stream: &mut Stream, seed: u64, alphabet: u64) -> Vec<Vec<Point>> {
+    let mut strokes = free_strokes(stream, seed, alphabet);
+    let side = |pick: fn(&Point) -> f64| {
+        let values = strokes.iter().flatten().map(pick);
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        ((low + high) / 2.0, (high - low) / 2.0)
+    };
+    let ((x, width), (y, height)) = (side(|p| p.0), side(|p| p.1));
+    let scale = 0.8 / width.max(height).max(0.1);
+    strokes.iter_mut().flatten().for_each(|p| *p = ((p.0 - x) * scale, (p.1 - y) * scale));
+    strokes
+}
+
+/// Control points before they are centred.
+fn free_strokes(stream: &mut Stream, seed: u64, alphabet: u64) -> Vec<Vec<Point>> {
     // An alphabet has a taste: how many strokes, how bent, how long.
     let mut taste = Stream::new("glyph alphabet", &[seed, alphabet]);
-    let most_strokes = 2 + taste.below(3);
+    let most_strokes = 2 + taste.below(2);
     let bend = taste.uniform(0.3, 1.5);
     let reach = taste.uniform(0.6, 0.95);
     (0..1 + stream.below(most_strokes))
@@ -99,7 +114,7 @@ fn character_strokes(stream: &mut Stream, seed: u64, alphabet: u64) -> Vec<Vec<P
             let mut at = (stream.uniform(-0.8, 0.8), stream.uniform(-0.8, 0.8));
             let mut heading = stream.uniform(0.0, std::f64::consts::TAU);
             let mut points = vec![at];
-            for _ in 0..1 + stream.below(4) {
+            for _ in 0..2 + stream.below(3) {
                 let length = reach * stream.uniform(0.5, 1.1);
                 let next = (at.0 + length * libm::cos(heading), at.1 + length * libm::sin(heading));
                 // A stroke that leaves the page turns back.
@@ -124,16 +139,16 @@ struct Hand {
 
 impl Hand {
     fn new(stream: &mut Stream) -> Self {
-        let turn = stream.uniform(-0.22, 0.22);
+        let turn = stream.uniform(-0.3, 0.3);
         let slant = stream.uniform(-0.35, 0.35);
-        let (width, height) = (stream.uniform(0.62, 0.92), stream.uniform(0.62, 0.92));
+        let (width, height) = (stream.uniform(0.65, 0.95), stream.uniform(0.65, 0.95));
         let (cos, sin) = (libm::cos(turn), libm::sin(turn));
         let matrix = [width * cos, width * sin, height * (slant * cos - sin), height * (slant * sin + cos)];
-        Self { matrix, tremor: stream.uniform(0.03, 0.10), radius: stream.uniform(0.045, 0.10) }
+        Self { matrix, tremor: stream.uniform(0.05, 0.13), radius: stream.uniform(0.045, 0.10) }
     }
 
     fn draw(&self, strokes: &[Vec<Point>], stream: &mut Stream) -> Vec<Vec<Point>> {
-        let shift = (stream.uniform(-0.14, 0.14), stream.uniform(-0.14, 0.14));
+        let shift = (stream.uniform(-0.18, 0.18), stream.uniform(-0.18, 0.18));
         let lean = stream.uniform(-0.12, 0.12);
         let mut place = |(x, y): Point| {
             let (x, y) = (x + self.tremor * stream.normal(), y + self.tremor * stream.normal());
@@ -211,7 +226,7 @@ mod tests {
         (0..24).for_each(|i| {
             hasher.update(&SMALL.draw(i).data);
         });
-        assert_eq!(hasher.finalize().to_hex()[..16], *"PINNED");
+        assert_eq!(hasher.finalize().to_hex()[..16], *"1029af890b1add80");
     }
 
     #[test]

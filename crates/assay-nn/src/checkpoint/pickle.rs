@@ -513,7 +513,7 @@ mod tests {
     fn plain_values() {
         let (value, used) =
             read(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x07X\x01\x00\x00\x00b\x8a\x01\xffu.rest").unwrap();
-        assert_eq!(used, 30);
+        assert_eq!(used, 25);
         let Object::Dict(dict) = value else { panic!("a dict") };
         assert!(matches!(dict.borrow()[0].1, Object::Int(7)));
         assert!(matches!(dict.borrow()[1].1, Object::Int(-1)));

@@ -226,7 +226,7 @@ mod tests {
 
     fn audit(tensors: &[(&str, &[usize], f32)], selection: &Selection) -> Result<Vec<String>, String> {
         let found = select(&checkpoint(tensors), selection, &wanted(), &["fc.weight"]);
-        found.map(|f| f.into_keys().collect()).map_err(|e| format!("{e} | {}", e.help.unwrap_or_default()))
+        found.map(|f| f.into_keys().collect()).map_err(|e| format!("{e} | {}", e.help.clone().unwrap_or_default()))
     }
 
     const MOCO: [(&str, &[usize], f32); 5] = [
@@ -259,7 +259,7 @@ mod tests {
         assert!(
             audit(&two, &Selection::default())
                 .unwrap_err()
-                .contains("more than once, under \"module.encoder_q.\" and \"module.encoder_k.\"")
+                .contains("more than once, under \"module.encoder_k.\" and \"module.encoder_q.\"")
         );
         two[5].2 = 1.0;
         assert_eq!(audit(&two, &Selection::default()).unwrap().len(), 2);
