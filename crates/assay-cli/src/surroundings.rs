@@ -74,7 +74,10 @@ pub fn note(line: &str) {
 /// Shows all that is wrong with an experiment.
 pub fn print_problems(problems: Vec<Problem>) {
     let theme = if is_interactive() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_context_lines(1);
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(110)
+        .with_wrap_lines(is_interactive())
+        .with_context_lines(1);
     let count = problems.len();
     for problem in problems {
         let mut text = String::new();

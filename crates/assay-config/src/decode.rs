@@ -25,9 +25,12 @@ pub struct Decoded<T> {
     pub value: T,
     /// Every [`UserPath`] in it, resolved, with its place.
     pub paths: Vec<(PathBuf, Place)>,
+    /// Whether nothing was wrong with it. A value that is not sound holds stand-ins and may only be checked further.
+    pub is_sound: bool,
 }
 
-/// Decodes `tree`, whose paths are relative to `folder`. `None` when there was a problem.
+/// Decodes `tree`, whose paths are relative to `folder`. `None` when there was a problem that nothing could
+/// stand in for.
 pub fn decode<T: DeserializeOwned>(
     tree: &Tree,
     folder: &Path,
@@ -53,8 +56,7 @@ pub fn decode<T: DeserializeOwned>(
             continue;
         }
         return match result {
-            Ok(value) if problems.len() == before => Some(Decoded { value, paths }),
-            Ok(_) => None,
+            Ok(value) => Some(Decoded { value, paths, is_sound: problems.len() == before }),
             Err(error) => {
                 if problems.len() == before {
                     problems.add(&tree.place, error.0, "here", None);

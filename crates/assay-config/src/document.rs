@@ -251,7 +251,7 @@ impl Document {
         &self.sections[name]
     }
 
-    /// Decodes an entry; `None` when it has problems.
+    /// Decodes an entry, see [`decode`].
     pub fn decode<T: DeserializeOwned>(&self, entry: &Entry) -> Option<Decoded<T>> {
         decode(&entry.tree, &entry.folder, &self.environment, &self.problems)
     }

@@ -145,6 +145,11 @@ impl Problems {
         }
     }
 
+    /// Whether something is wrong at exactly this place.
+    pub fn has_one_at(&self, place: &Place) -> bool {
+        self.list.borrow().iter().any(|p| p.place.as_ref() == Some(place))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.list.borrow().len()

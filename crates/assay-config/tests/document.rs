@@ -45,7 +45,7 @@ fn load(dir: &Path, file: &str, overrides: &[&str]) -> Document {
 }
 
 fn shapes(document: &Document) -> Vec<Option<Shape>> {
-    document.section("shapes").values().map(|e| document.decode(e).map(|d| d.value)).collect()
+    document.section("shapes").values().map(|e| document.decode(e).filter(|d| d.is_sound).map(|d| d.value)).collect()
 }
 
 fn messages(document: Document) -> Vec<String> {

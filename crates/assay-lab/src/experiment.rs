@@ -84,7 +84,7 @@ impl Experiment {
         let protocols = decode_section(&document, "protocols", &mut paths, Protocol::check);
         let mut experiment = Self { document, models, tasks, protocols, cells: Vec::new() };
         // A file that did not parse has no fields; what else would be said about it is noise.
-        if let Some(rest) = experiment.document.decode_rest::<Rest>() {
+        if let Some(rest) = experiment.document.decode_rest::<Rest>().filter(|rest| rest.is_sound) {
             experiment.cells = experiment.choose(&rest.value);
         }
         experiment.check_references();
@@ -245,9 +245,12 @@ fn decode_section<T: DeserializeOwned>(
     let mut decoded = IndexMap::new();
     for (name, entry) in document.section(section) {
         if let Some(value) = document.decode::<T>(entry) {
-            check(&value.value, &Checker { entry, path: Vec::new(), problems: &document.problems });
+            let is_sound = value.is_sound;
+            check(&value.value, &Checker { entry, path: Vec::new(), problems: &document.problems, is_sound });
             paths.insert((section.to_owned(), name.clone()), value.paths);
-            decoded.insert(name.clone(), value.value);
+            if is_sound {
+                decoded.insert(name.clone(), value.value);
+            }
         }
     }
     decoded
@@ -258,6 +261,8 @@ pub(crate) struct Checker<'a> {
     entry: &'a Entry,
     path: Vec<String>,
     problems: &'a Problems,
+    /// Whether the entry holds what was written, and no stand-ins.
+    is_sound: bool,
 }
 
 impl Checker<'_> {
@@ -265,20 +270,26 @@ impl Checker<'_> {
     pub fn field(&self, path: &str) -> Self {
         let mut all = self.path.clone();
         all.extend(path.split('.').map(str::to_owned));
-        Self { entry: self.entry, path: all, problems: self.problems }
+        Self { entry: self.entry, path: all, problems: self.problems, is_sound: self.is_sound }
     }
 
-    /// Notes a problem at this part.
+    /// Notes that parts do not go together; only where all of them are what was written.
     pub fn problem(&self, message: &str, label: &str) {
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        self.problems.add(self.entry.tree.closest(&path), message, label, None);
+        if self.is_sound {
+            self.problems.add(self.place(), message, label, None);
+        }
     }
 
-    /// Notes that this part breaks a rule, unless `holds`.
+    fn place(&self) -> &Place {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        self.entry.tree.closest(&path)
+    }
+
+    /// Notes that this part breaks a rule, unless `holds`; what is wrong already is not said twice.
     pub fn expect(&self, holds: bool, rule: &str) {
-        if !holds {
+        if !holds && !self.problems.has_one_at(self.place()) {
             let name = self.path.last().map_or("this", String::as_str);
-            self.problem(&format!("`{name}` {rule}"), rule);
+            self.problems.add(self.place(), format!("`{name}` {rule}"), rule, None);
         }
     }
 }

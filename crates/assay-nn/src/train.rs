@@ -188,14 +188,19 @@ pub fn train(
         if let Some((folder, every)) = hooks.resume
             && (step + 1) % every.max(1) == 0
         {
-            let mut tensors = collect(&learner, &names);
+            let mut tensors = settled(&learner, &names);
             adam.save(&mut tensors, &names);
             Saved { tensors, losses: losses.clone() }.store(folder)?;
         }
     }
-    let mut tensors = collect(&learner, &names);
+    let mut tensors = settled(&learner, &names);
     tensors.retain(|name, _| !name.starts_with("head."));
     Ok(Trained { tensors, losses })
+}
+
+/// The tensors of a learner. Running statistics hold their last update back until the module is asked to be valid.
+fn settled(learner: &Learner, names: &BTreeMap<u64, String>) -> BTreeMap<String, RawTensor> {
+    collect(&learner.valid(), names)
 }
 
 fn batch_loss(learner: &Learner, batch: &Batch, loss: Loss, device: &Device) -> Tensor<1> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use assay_nn::device::{DeviceChoice, OpenDevice, open};
 use assay_nn::{
-    Backbone, Builder, Checkpoint, Dtype, Extractor, FewShotClassifier, FewShotDistance, FewShotRule, RawTensor, Selection, Trials,
-    Values, few_shot_accuracies, knn_predictions, select,
+    Backbone, Builder, Checkpoint, Dtype, Extractor, FewShotClassifier, FewShotDistance, FewShotRule, RawTensor,
+    Selection, Trials, Values, few_shot_accuracies, knn_predictions, select,
 };
 use serde_json::Value;
 
@@ -97,14 +97,17 @@ const TINY: Backbone = Backbone::Conv4(assay_nn::Conv4 { channels: 1, width: 2 }
 
 fn tiny(file: &str, selection: &Selection) -> Result<BTreeMap<String, RawTensor>, String> {
     let checkpoint = Checkpoint::open(&path("checkpoints").join(file), None).map_err(|e| e.to_string())?;
-    select(&checkpoint, selection, &TINY.tensors(&cpu().device), &[]).map_err(|e| format!("{e} {}", e.help.clone().unwrap_or_default()))
+    select(&checkpoint, selection, &TINY.tensors(&cpu().device), &[])
+        .map_err(|e| format!("{e} {}", e.help.clone().unwrap_or_default()))
 }
 
 #[test]
 fn torch_files_of_every_age_hold_the_same_tensors() {
     let expected = json("checkpoints/expected.json");
     let query = Selection { prefix: Some("module.encoder_q.".into()), ..Selection::default() };
-    for (file, selection) in [("flat.pth", &Selection::default()), ("moco_zip.pth.tar", &query), ("moco_legacy.pth.tar", &query)] {
+    for (file, selection) in
+        [("flat.pth", &Selection::default()), ("moco_zip.pth.tar", &query), ("moco_legacy.pth.tar", &query)]
+    {
         let tensors = tiny(file, selection).unwrap();
         assert_eq!(tensors.len(), 24, "{file}");
         for (name, tensor) in &tensors {
@@ -125,7 +128,10 @@ fn half_precision_is_read() {
     for (file, tolerance) in [("half.pth", 1e-3), ("bfloat16.pth", 8e-3)] {
         for (name, tensor) in tiny(file, &Selection::default()).unwrap() {
             for (found, expected) in tensor.to_f32().iter().zip(floats(&expected["values"][&name])) {
-                assert!((found - expected).abs() <= tolerance * expected.abs().max(0.1), "{name} of {file}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() <= tolerance * expected.abs().max(0.1),
+                    "{name} of {file}: {found} {expected}"
+                );
             }
         }
     }
@@ -137,7 +143,10 @@ fn views_are_followed() {
     let checkpoint = Checkpoint::open(&path("checkpoints/views.pth"), None).unwrap();
     assert_eq!((checkpoint.container.as_deref(), checkpoint.format), (Some("model"), "torch zip"));
     let tensor = |name: &str| &checkpoint.tensors[name];
-    assert_eq!((tensor("transposed").shape.as_slice(), tensor("transposed").to_f32()), (&[6, 4][..], floats(&expected["transposed"])));
+    assert_eq!(
+        (tensor("transposed").shape.as_slice(), tensor("transposed").to_f32()),
+        (&[6, 4][..], floats(&expected["transposed"]))
+    );
     assert_eq!((tensor("tail").shape.as_slice(), tensor("tail").to_f32()), (&[2, 6][..], floats(&expected["tail"])));
     assert_eq!((tensor("scalar").shape.len(), tensor("scalar").to_f32()), (0, vec![3.0]));
     assert_eq!(tensor("parameter").shape, [6]);
@@ -179,8 +188,10 @@ fn heads_predict_what_scikit_learn_and_dino_predict() {
     let (n, dim, classes, split) = (number("n"), number("dim"), number("classes"), number("split"));
     let centers = hashed(classes * dim, 10);
     let noise = hashed(n * dim, 9);
-    let x: Vec<f32> = (0..n * dim).map(|i| (noise[i] + 0.35 * centers[i / dim % classes * dim + i % dim] + 1.0) as f32).collect();
-    let labels = |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect::<Vec<_>>();
+    let x: Vec<f32> =
+        (0..n * dim).map(|i| (noise[i] + 0.35 * centers[i / dim % classes * dim + i % dim] + 1.0) as f32).collect();
+    let labels =
+        |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect::<Vec<_>>();
     let device = cpu().device;
     let train_labels: Vec<u32> = (0..split).map(|i| (i % classes) as u32).collect();
     for k in [5, 20] {
@@ -200,7 +211,13 @@ fn heads_predict_what_scikit_learn_and_dino_predict() {
     ];
     for (name, classifier, distance, normalize) in cases {
         let answers = labels(&fixture[name]);
-        let trials = Trials { ways: classes, shots: split / classes, support: &support, queries: &queries, query_ways: &answers };
+        let trials = Trials {
+            ways: classes,
+            shots: split / classes,
+            support: &support,
+            queries: &queries,
+            query_ways: &answers,
+        };
         let rule = FewShotRule { classifier, distance, normalize };
         assert_eq!(few_shot_accuracies(&x, dim, trials, rule, &device), [1.0], "{name}");
     }
