@@ -1,6 +1,6 @@
 //! The direction of dependencies, and where features may be spoken of.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Two processes on one store, and processes that are killed.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

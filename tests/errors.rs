@@ -1,6 +1,6 @@
 //! Bad experiments, bad images, bad weights: clear errors, before work where that is possible, and never a panic.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

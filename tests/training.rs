@@ -1,6 +1,6 @@
 //! Training as a step: it learns, it repeats, it resumes.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

@@ -1,5 +1,7 @@
 //! Files with everything wrong at once, and files with nothing wrong.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 

@@ -15,7 +15,7 @@ pub fn cut(digests: &[Hash]) -> Vec<usize> {
     let mut rest = digests;
     while !rest.is_empty() {
         let window = &rest[..rest.len().min(MOST_IMAGES)];
-        let length = match window.iter().position(|d| ends_here(d)) {
+        let length = match window.iter().position(ends_here) {
             Some(last) => last + 1,
             None if window.len() < MOST_IMAGES => window.len(),
             None => {

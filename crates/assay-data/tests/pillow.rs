@@ -1,5 +1,7 @@
 //! Resizing and decoding against fixtures made by Pillow (`tests/reference/pillow_*.py`).
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use assay_data::{Color, Filter, ImageError, Picture, resize};

@@ -259,6 +259,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::disallowed_methods)]
     fn age(path: &Path, seconds: u64) {
         let file = File::options().write(true).open(path).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();

@@ -1,5 +1,7 @@
 //! The engine on steps that do arithmetic: what runs, what does not, and what is left behind.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;

@@ -40,6 +40,9 @@ pub fn batch_size(is_cpu: bool, side: usize) -> usize {
     (pixels / (side * side).max(1)).clamp(4, if is_cpu { 64 } else { 1024 })
 }
 
+/// Features of a batch, once they are there.
+type Slot<E> = Option<Result<Vec<f32>, E>>;
+
 /// Extracts the features of `count` images; `load(i)` gives the input of image i. On the CPU, `workers` threads each decode and
 /// infer; else they decode, and one thread feeds the device. `tick` is called with the number of images done.
 ///
@@ -55,7 +58,7 @@ pub fn extract<E: Send>(
     let size = batch_size(extractor.device.is_cpu, extractor.side);
     let batches = count.div_ceil(size);
     let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let results: Mutex<Vec<Option<Result<Vec<f32>, E>>>> = Mutex::new((0..batches).map(|_| None).collect());
+    let results: Mutex<Vec<Slot<E>>> = Mutex::new((0..batches).map(|_| None).collect());
     let load_batch = |index: usize| -> Result<Vec<f32>, E> {
         let mut batch = Vec::new();
         for i in index * size..((index + 1) * size).min(count) {
@@ -115,12 +118,9 @@ pub fn extract<E: Send>(
         });
     }
     let mut all = Vec::new();
-    for result in results.into_inner().expect("no panic while locked") {
-        match result {
-            Some(result) => all.extend(result?),
-            // Not begun, since another batch failed: its error comes later in the list.
-            None => {}
-        }
+    // A batch that was not begun comes after one that failed.
+    for result in results.into_inner().expect("no panic while locked").into_iter().flatten() {
+        all.extend(result?);
     }
     Ok(all)
 }

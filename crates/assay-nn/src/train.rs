@@ -186,7 +186,7 @@ pub fn train(
         losses.push(value);
         (hooks.tick)(step + 1, value)?;
         if let Some((folder, every)) = hooks.resume
-            && (step + 1) % every.max(1) == 0
+            && (step + 1).is_multiple_of(every.max(1))
         {
             let mut tensors = settled(&learner, &names);
             adam.save(&mut tensors, &names);

@@ -1,5 +1,7 @@
 //! Networks, checkpoints and heads against fixtures made by torch, torchvision and scikit-learn (`tests/reference/`).
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -14,8 +14,8 @@ use crate::{End, Trouble, surroundings};
 pub struct Run {
     #[command(flatten)]
     experiment: ExperimentArguments,
-    /// Device: auto, cpu, cuda[:N], vulkan[:N] or wgpu[:N].
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    /// Where networks compute.
+    #[arg(long, default_value = "auto", help = "Device: auto, cpu, cuda[:N], vulkan[:N] or wgpu[:N]", value_parser = parse_device)]
     device: DeviceChoice,
     /// Threads [default: all].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
