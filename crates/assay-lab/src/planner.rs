@@ -13,7 +13,9 @@ use crate::data::TaskData;
 use crate::experiment::{Cell, Experiment, quote};
 use crate::model::{Method, ModelSpec, TrainedWeights, Weights};
 use crate::protocol::Scores;
-use crate::steps::{ExtractShard, Features, ModelRecipe, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe};
+use crate::steps::{
+    EpisodeList, ExtractShard, Features, ModelRecipe, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
+};
 use crate::weights::{CheckpointPlace, FileFacts, audit};
 use crate::world::World;
 
@@ -117,6 +119,8 @@ struct Planner<'a> {
     data: HashMap<String, Option<Arc<TaskData>>>,
     weights: HashMap<String, Ready>,
     features: HashMap<(String, String), Vec<Output<Features>>>,
+    /// By task and protocol: the same for every model.
+    episodes: HashMap<(String, String), Output<EpisodeList>>,
     warnings: Vec<String>,
 }
 
@@ -129,6 +133,7 @@ impl<'a> Planner<'a> {
             data: HashMap::new(),
             weights: HashMap::new(),
             features: HashMap::new(),
+            episodes: HashMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -357,6 +362,7 @@ trait PlanParts {
     fn weights(&mut self, model: &str) -> Result<Ready, PlanError>;
     fn backbone(&self, model: &str) -> &Backbone;
     fn plan(&mut self) -> &mut Plan<World>;
+    fn episodes(&mut self) -> &mut HashMap<(String, String), Output<EpisodeList>>;
 }
 
 impl PlanParts for Planner<'_> {
@@ -374,6 +380,10 @@ impl PlanParts for Planner<'_> {
 
     fn plan(&mut self) -> &mut Plan<World> {
         &mut self.plan
+    }
+
+    fn episodes(&mut self) -> &mut HashMap<(String, String), Output<EpisodeList>> {
+        &mut self.episodes
     }
 }
 
@@ -396,6 +406,20 @@ impl CellPlan<'_> {
     /// The features of all images of the task.
     pub fn features(&mut self) -> Result<Vec<Output<Features>>, PlanError> {
         self.planner.features(&self.cell.model, &self.cell.task, &self.data)
+    }
+
+    /// The episodes of this protocol on this task, which `plan` adds the first time; no model is asked others.
+    pub fn episodes(
+        &mut self,
+        plan: impl FnOnce(&mut Self) -> Result<Output<EpisodeList>, PlanError>,
+    ) -> Result<Output<EpisodeList>, PlanError> {
+        let name = (self.cell.task.clone(), self.cell.protocol.clone());
+        if let Some(known) = self.planner.episodes().get(&name) {
+            return Ok(*known);
+        }
+        let episodes = plan(self)?;
+        self.planner.episodes().insert(name, episodes);
+        Ok(episodes)
     }
 
     /// The checkpoint with its classifier, and the classifier's name.

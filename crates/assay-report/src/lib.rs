@@ -2,6 +2,7 @@
 //!
 //! **Invariant.** Nothing here prints; everything returns text.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use assay_lab::{ResultCell, Results};
@@ -74,9 +75,9 @@ impl Grid {
             if one_task { protocol.clone() } else { format!("{task} {protocol}") }
         };
         let header = std::iter::once("model".to_owned()).chain(results.columns.iter().map(name)).collect();
-        let find = |model: &str, (task, protocol): &(String, String)| {
-            results.cells.iter().find(|c| c.model == model && c.task == *task && c.protocol == *protocol)
-        };
+        let index: HashMap<_, _> = results.cells.iter().map(|c| ((&*c.model, &*c.task, &*c.protocol), c)).collect();
+        let find =
+            |model: &str, (task, protocol): &(String, String)| index.get(&(model, &**task, &**protocol)).copied();
         let best: Vec<f64> = results
             .columns
             .iter()

@@ -138,13 +138,18 @@ impl Protocolled for FewShot {
     fn plan(&self, cell: &mut CellPlan<'_>) -> Result<Output<Scores>, PlanError> {
         let rule = FewShotRule { classifier: self.classifier, distance: self.distance, normalize: self.normalize };
         let manifest = cell.manifest();
-        let (episodes, count) = match self.episodes {
+        let episodes = cell.episodes(|cell| match self.episodes {
             EpisodeCount::Official => {
                 Episodes::official(cell.data()).map_err(|e| cell.protocol_error("episodes", e.to_string()))?;
-                let label = format!("episodes/{}/official", cell.names().task);
-                (cell.add(label, OfficialEpisodes { manifest: manifest.clone() })?, cell.data().official.len() as u32)
+                let label = format!("episodes/{}/{}", cell.names().task, cell.names().protocol);
+                let manifest = cell.manifest();
+                cell.add(label, OfficialEpisodes { manifest })
             }
-            EpisodeCount::Drawn(count) => (self.draw(cell, count)?, count),
+            EpisodeCount::Drawn(count) => self.draw(cell, count),
+        })?;
+        let count = match self.episodes {
+            EpisodeCount::Official => cell.data().official.len() as u32,
+            EpisodeCount::Drawn(count) => count,
         };
         let features = cell.features()?;
         cell.add_scores(ScoreFewShot { features, manifest, episodes, rule, count })
