@@ -43,6 +43,15 @@ pub fn store_folder(asked: Option<&Path>) -> PathBuf {
     tagged.unwrap_or_else(|| here.join("cache"))
 }
 
+/// The part of a CUDA toolkit that kernels need, where they will look for it.
+#[allow(clippy::disallowed_methods)]
+pub fn libdevice() -> Option<PathBuf> {
+    let named = std::env::var_os("CUDA_PATH").map(PathBuf::from);
+    let usual = ["/usr/local/cuda", "/opt/cuda", "/usr/lib/cuda", "/usr"].map(PathBuf::from);
+    let mut places = named.into_iter().chain(usual).map(|root| root.join("nvvm/libdevice/libdevice.10.bc"));
+    places.find(|path| path.exists())
+}
+
 /// Threads of this machine.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

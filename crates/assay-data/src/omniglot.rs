@@ -195,3 +195,86 @@ fn add_run(
     manifest.official.push(trial);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+    use crate::digests::Direct;
+
+    fn put(root: &Path, path: &str, content: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Packs a folder as the official zips are packed.
+    fn pack(root: &Path, zip: &Path) {
+        let mut writer = zip::ZipWriter::new(fs::File::create(zip).unwrap());
+        for (name, origin) in list(root).unwrap() {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(&fs::read(origin.file().unwrap()).unwrap()).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    #[test]
+    fn folders_and_zips_give_the_same_and_a_drawing_counts_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        for (path, content) in
+            [("images/Greek/character02/0002_01.png", "a"), ("images/Greek/character01/0001_01.png", "b")]
+        {
+            put(&one, path, content);
+        }
+        put(&two, "Greek/character01/0001_01.png", "b");
+        put(&two, "Latin/character01/0900_07.png", "c");
+        let folders = omniglot(&[one.clone(), two.clone()], &Direct).unwrap();
+        assert_eq!(folders.classes, ["Greek/character01", "Greek/character02", "Latin/character01"]);
+        assert_eq!(folders.samples.len(), 3);
+        let zip = dir.path().join("one.zip");
+        pack(&one, &zip);
+        assert_eq!(omniglot(&[zip, two.clone()], &Direct).unwrap().digest(), folders.digest());
+        put(&two, "Greek/character01/0001_01.png", "other");
+        assert!(omniglot(&[one, two], &Direct).unwrap_err().to_string().contains("differs from the drawing"));
+    }
+
+    #[test]
+    fn runs_pair_each_query_with_its_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("all_runs");
+        for name in ["training/class01.png", "training/class02.png", "test/item01.png", "test/item02.png"] {
+            put(&root, &format!("run01/{name}"), name);
+        }
+        put(
+            &root,
+            "run01/class_labels.txt",
+            "run01/test/item01.png run01/training/class02.png\nrun01/test/item02.png run01/training/class01.png\n",
+        );
+        let manifest = omniglot_runs(&root, &Direct).unwrap();
+        assert_eq!(manifest.classes, ["run01/class01", "run01/class02"]);
+        let OfficialTrial { support, queries } = &manifest.official[0];
+        assert_eq!((support.len(), queries.iter().map(|q| q.1).collect::<Vec<_>>()), (2, vec![1, 0]));
+        let zip = dir.path().join("runs.zip");
+        pack(&root, &zip);
+        assert_eq!(omniglot_runs(&zip, &Direct).unwrap().digest(), manifest.digest());
+        put(&root, "run01/class_labels.txt", "run01/test/item09.png run01/training/class02.png\n");
+        assert!(
+            format!("{:#}", omniglot_runs(&root, &Direct).unwrap_err()).contains("item09.png, which does not exist")
+        );
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "x.zip", "not a zip");
+        let error = format!("{:#}", omniglot(&[dir.path().join("x.zip")], &Direct).unwrap_err());
+        assert!(error.contains("x.zip is not a zip file"), "{error}");
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        assert!(
+            omniglot(&[dir.path().join("empty")], &Direct).unwrap_err().to_string().contains("holds no <alphabet>")
+        );
+    }
+}

@@ -58,9 +58,30 @@ pub fn sweep(store: &Store, garbage: &Garbage) -> anyhow::Result<()> {
         fs::rename(store.entry(kind, *key), &aside).with_context(|| format!("removing the {kind} entry {key}"))?;
         fs::remove_dir_all(&aside)?;
     }
+    forget_content(store)?;
     for path in &garbage.work {
         let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         removed.with_context(|| format!("removing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes the records of steps that are gone, so that nothing is thought to be known that is not.
+fn forget_content(store: &Store) -> anyhow::Result<()> {
+    let root = store.root().join("content");
+    for kind in list(&root)? {
+        for parameters in list(&root.join(&kind))? {
+            let folder = root.join(&kind).join(&parameters);
+            for name in list(&folder)? {
+                let record = folder.join(&name);
+                let key = fs::read_to_string(&record).ok().and_then(|text| text.trim().parse().ok());
+                if !key.is_some_and(|key| store.contains(&kind, key)) {
+                    fs::remove_file(&record).with_context(|| format!("removing {}", record.display()))?;
+                }
+            }
+            // Fails while there are records left, as it should.
+            let _ = fs::remove_dir(&folder);
+        }
     }
     Ok(())
 }

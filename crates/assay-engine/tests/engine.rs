@@ -278,10 +278,18 @@ fn gc_keeps_what_is_reached_and_verify_sees_damage() {
     assert_eq!((garbage.entries.len(), garbage.kept), (3, 4));
     gc::sweep(&store, &garbage).unwrap();
     assert_eq!(store.entries().unwrap().len(), 4);
+    let records = walk(&store.root().join("content"));
+    assert_eq!(records, 4, "one record for each entry that stays");
     assert!(store.entries().unwrap().iter().all(|(kind, key)| verify::entry(&store, kind, *key).is_none()));
     fs::write(store.entry("sum", sum.key()).join("value.json"), "16").unwrap();
     let damage = verify::entry(&store, "sum", sum.key()).unwrap();
     assert!(damage.what.starts_with("value.json has 2 bytes"), "{}", damage.what);
+}
+
+/// Number of files below a folder.
+fn walk(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
 }
 
 #[test]

@@ -38,6 +38,15 @@ impl Doctor {
             let note = if probe.note.is_empty() { String::new() } else { format!("  ({})", probe.note) };
             let _ = writeln!(text, "{:<7} {compiled:<16} {found}{note}", probe.name);
         }
+        if probes.iter().any(|p| p.name == "cuda" && p.compiled) {
+            let _ = match surroundings::libdevice() {
+                Some(path) => writeln!(text, "libdevice {}", path.display()),
+                None => writeln!(
+                    text,
+                    "libdevice not found: kernels with exp, log or tanh will not compile; install a CUDA toolkit, or the wheel nvidia-cuda-nvcc-cu12 and set CUDA_PATH to the folder with nvvm/ in it"
+                ),
+            };
+        }
         let _ = writeln!(text, "--device auto uses {auto}");
         let _ = writeln!(text, "store   {}{}", store.display(), if store.is_dir() { "" } else { " (will be made)" });
         surroundings::print(&text)?;
