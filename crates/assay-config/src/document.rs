@@ -215,7 +215,7 @@ impl Document {
             );
             return;
         };
-        // The path is blanked out, so that the value keeps its columns and its place shows the whole override.
+        // A source of its own, named after the whole override, so that problems with the value show where it came from.
         let file = self.problems.sources.borrow_mut().add(&format!("--set {text}"), value);
         let Some(tree) = Tree::read(file, &self.problems) else { return };
         let parts: Vec<String> = split_path(path);

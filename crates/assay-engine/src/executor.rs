@@ -188,7 +188,8 @@ impl<W: Sync> Executor<'_, W> {
         }
         let done = self.run_and_commit(node, &lease)?;
         if let Some((parameters, content)) = content {
-            self.store.remember_content(node.kind, parameters, content, node.key)?;
+            // The entry is committed; without this record it is only not found under other keys.
+            let _ = self.store.remember_content(node.kind, parameters, content, node.key);
         }
         Ok(done)
     }

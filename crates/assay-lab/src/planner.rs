@@ -350,44 +350,13 @@ fn fits(model: &ModelSpec, color: Color, side: u32) -> Result<(), String> {
 }
 
 /// What a protocol may ask for while it plans one evaluation.
-pub(crate) struct CellPlan<'p> {
-    planner: &'p mut dyn PlanParts,
+pub(crate) struct CellPlan<'p, 'a> {
+    planner: &'p mut Planner<'a>,
     cell: &'p Cell,
     data: Arc<TaskData>,
 }
 
-/// The planner as protocols see it, without its lifetimes.
-trait PlanParts {
-    fn features(&mut self, model: &str, task: &str, data: &Arc<TaskData>) -> Result<Vec<Output<Features>>, PlanError>;
-    fn weights(&mut self, model: &str) -> Result<Ready, PlanError>;
-    fn backbone(&self, model: &str) -> &Backbone;
-    fn plan(&mut self) -> &mut Plan<World>;
-    fn episodes(&mut self) -> &mut HashMap<(String, String), Output<EpisodeList>>;
-}
-
-impl PlanParts for Planner<'_> {
-    fn features(&mut self, model: &str, task: &str, data: &Arc<TaskData>) -> Result<Vec<Output<Features>>, PlanError> {
-        Planner::features(self, model, task, data)
-    }
-
-    fn weights(&mut self, model: &str) -> Result<Ready, PlanError> {
-        Planner::weights(self, model)
-    }
-
-    fn backbone(&self, model: &str) -> &Backbone {
-        &self.experiment.models[model].backbone
-    }
-
-    fn plan(&mut self) -> &mut Plan<World> {
-        &mut self.plan
-    }
-
-    fn episodes(&mut self) -> &mut HashMap<(String, String), Output<EpisodeList>> {
-        &mut self.episodes
-    }
-}
-
-impl CellPlan<'_> {
+impl CellPlan<'_, '_> {
     /// Names of the model, the task and the protocol.
     pub fn names(&self) -> &Cell {
         self.cell
@@ -414,18 +383,18 @@ impl CellPlan<'_> {
         plan: impl FnOnce(&mut Self) -> Result<Output<EpisodeList>, PlanError>,
     ) -> Result<Output<EpisodeList>, PlanError> {
         let name = (self.cell.task.clone(), self.cell.protocol.clone());
-        if let Some(known) = self.planner.episodes().get(&name) {
+        if let Some(known) = self.planner.episodes.get(&name) {
             return Ok(*known);
         }
         let episodes = plan(self)?;
-        self.planner.episodes().insert(name, episodes);
+        self.planner.episodes.insert(name, episodes);
         Ok(episodes)
     }
 
     /// The checkpoint with its classifier, and the classifier's name.
     pub fn head(&mut self) -> Result<(Leaf<CheckpointPlace>, &'static str), PlanError> {
         let model = &self.cell.model;
-        let layer = self.planner.backbone(model).classifier();
+        let layer = self.planner.experiment.models[model].backbone.classifier();
         let found = match self.planner.weights(model)? {
             Ready::File(facts) => facts.with_head,
             _ => None,
@@ -449,7 +418,7 @@ impl CellPlan<'_> {
             Origin::new("/rule", protocol),
             Origin::new("/manifest", format!("{task}.dataset")),
         ];
-        self.planner.plan().add(label, step, origins).map_err(|error| self.protocol_error("", error.to_string()))
+        self.planner.plan.add(label, step, origins).map_err(|error| self.protocol_error("", error.to_string()))
     }
 
     /// Adds the step that ends in scores.

@@ -28,7 +28,7 @@ impl Default for Classifier {
 impl Protocolled for Classifier {
     fn check(&self, _at: &Checker<'_>) {}
 
-    fn plan(&self, cell: &mut CellPlan<'_>) -> Result<Output<Scores>, PlanError> {
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
         if cell.data().count(self.split) == 0 {
             return Err(cell.protocol_error("split", format!("the task has no images in its split `{:?}`", self.split)));
         }

@@ -135,7 +135,7 @@ impl Protocolled for FewShot {
         }
     }
 
-    fn plan(&self, cell: &mut CellPlan<'_>) -> Result<Output<Scores>, PlanError> {
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
         let rule = FewShotRule { classifier: self.classifier, distance: self.distance, normalize: self.normalize };
         let manifest = cell.manifest();
         let episodes = cell.episodes(|cell| match self.episodes {
@@ -157,7 +157,7 @@ impl Protocolled for FewShot {
 }
 
 impl FewShot {
-    fn draw(&self, cell: &mut CellPlan<'_>, episodes: u32) -> Result<Output<EpisodeList>, PlanError> {
+    fn draw(&self, cell: &mut CellPlan<'_, '_>, episodes: u32) -> Result<Output<EpisodeList>, PlanError> {
         let draw = DrawEpisodes {
             manifest: cell.manifest(),
             ways: self.ways,

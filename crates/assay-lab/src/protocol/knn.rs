@@ -33,7 +33,7 @@ impl Protocolled for Knn {
         at.field("temperature").expect(self.temperature > 0.0, "must be greater than zero");
     }
 
-    fn plan(&self, cell: &mut CellPlan<'_>) -> Result<Output<Scores>, PlanError> {
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
         let (train, test) = (cell.data().count(Split::Train), cell.data().count(Split::Test));
         if train == 0 || test == 0 {
             return Err(cell.task_error(format!(

@@ -31,7 +31,7 @@ pub(crate) trait Protocolled {
     fn check(&self, at: &Checker<'_>);
 
     /// Adds its steps to the plan; returns the one with the scores.
-    fn plan(&self, cell: &mut CellPlan<'_>) -> Result<Output<Scores>, PlanError>;
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError>;
 }
 
 impl Protocol {
