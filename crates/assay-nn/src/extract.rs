@@ -1,5 +1,6 @@
 //! Features of many images: decoding overlapped with inference.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -40,9 +41,6 @@ pub fn batch_size(is_cpu: bool, side: usize) -> usize {
     (pixels / (side * side).max(1)).clamp(4, if is_cpu { 64 } else { 1024 })
 }
 
-/// Features of a batch, once they are there.
-type Slot<E> = Option<Result<Vec<f32>, E>>;
-
 /// Extracts the features of `count` images; `load(i)` gives the input of image i. On the CPU, `workers` threads each decode and
 /// infer; else they decode, and one thread feeds the device. `tick` is called with the number of images done.
 ///
@@ -56,71 +54,134 @@ pub fn extract<E: Send>(
     tick: impl Fn(usize) -> Result<(), E> + Sync,
 ) -> Result<Vec<f32>, E> {
     let size = batch_size(extractor.device.is_cpu, extractor.side);
-    let batches = count.div_ceil(size);
+    let results = Mutex::new((0..count.div_ceil(size)).map(|_| None).collect());
     let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let results: Mutex<Vec<Slot<E>>> = Mutex::new((0..batches).map(|_| None).collect());
-    let load_batch = |index: usize| -> Result<Vec<f32>, E> {
-        let mut batch = Vec::new();
-        for i in index * size..((index + 1) * size).min(count) {
-            batch.extend(load(i)?);
+    let job = Job { extractor, count, size, load: &load, tick: &tick, next, done, stop, results };
+    if extractor.device.is_cpu {
+        job.on_cpu(workers)
+    } else {
+        job.on_device(workers)
+    }
+    let mut all = Vec::new();
+    // A batch that was not begun comes after one that failed.
+    for result in job.results.into_inner().expect("no panic while locked").into_iter().flatten() {
+        all.extend(result?);
+    }
+    Ok(all)
+}
+
+/// Features of a batch, once they are there.
+type Slot<E> = Option<Result<Vec<f32>, E>>;
+
+/// One extraction, shared by its threads.
+struct Job<'a, E> {
+    extractor: &'a Extractor,
+    count: usize,
+    /// Images in a batch.
+    size: usize,
+    load: &'a (dyn Fn(usize) -> Result<Vec<f32>, E> + Sync),
+    tick: &'a (dyn Fn(usize) -> Result<(), E> + Sync),
+    next: AtomicUsize,
+    done: AtomicUsize,
+    stop: AtomicBool,
+    results: Mutex<Vec<Slot<E>>>,
+}
+
+impl<E: Send> Job<'_, E> {
+    fn images(&self, batch: usize) -> Range<usize> {
+        batch * self.size..((batch + 1) * self.size).min(self.count)
+    }
+
+    /// The next batch, unless there is none or one has failed.
+    fn take(&self) -> Option<usize> {
+        let batch = self.next.fetch_add(1, Ordering::Relaxed);
+        (batch < self.count.div_ceil(self.size) && !self.stop.load(Ordering::Relaxed)).then_some(batch)
+    }
+
+    fn load(&self, batch: usize) -> Result<Vec<f32>, E> {
+        let mut inputs = Vec::new();
+        for i in self.images(batch) {
+            inputs.extend((self.load)(i)?);
         }
-        Ok(batch)
-    };
-    let finish = |index: usize, result: Result<Vec<f32>, E>| {
-        let images = ((index + 1) * size).min(count) - index * size;
-        let result = result.and_then(|features| {
-            tick(done.fetch_add(images, Ordering::Relaxed) + images)?;
+        Ok(inputs)
+    }
+
+    fn infer(&self, batch: usize, inputs: Result<Vec<f32>, E>) {
+        let result = inputs.map(|inputs| self.extractor.forward(inputs)).and_then(|features| {
+            let images = self.images(batch).len();
+            (self.tick)(self.done.fetch_add(images, Ordering::Relaxed) + images)?;
             Ok(features)
         });
         if result.is_err() {
-            stop.store(true, Ordering::Relaxed);
+            self.stop.store(true, Ordering::Relaxed);
         }
-        results.lock().expect("no panic while locked")[index] = Some(result);
-    };
-    let take = || {
-        let index = next.fetch_add(1, Ordering::Relaxed);
-        (index < batches && !stop.load(Ordering::Relaxed)).then_some(index)
-    };
-    if extractor.device.is_cpu {
+        self.results.lock().expect("no panic while locked")[batch] = Some(result);
+    }
+
+    /// One thread of arithmetic for each worker: images are independent, so cores need not share one.
+    fn on_cpu(&self, workers: usize) {
         let work = || {
-            while let Some(index) = take() {
-                finish(index, load_batch(index).map(|batch| extractor.forward(batch)));
+            while let Some(batch) = self.take() {
+                self.infer(batch, self.load(batch));
             }
         };
-        // One thread of arithmetic for each worker: images are independent, so cores need not share one.
-        let alone = |()| match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+        let alone = || match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
             Ok(pool) => pool.install(work),
             Err(_) => work(),
         };
         std::thread::scope(|scope| {
-            for _ in 1..workers.min(batches) {
-                scope.spawn(|| alone(()));
+            for _ in 1..workers {
+                scope.spawn(alone);
             }
-            alone(());
+            alone();
         });
-    } else {
+    }
+
+    /// Workers decode; this thread feeds the device.
+    fn on_device(&self, workers: usize) {
         let (sender, receiver) = mpsc::sync_channel(2 * workers.max(1));
         std::thread::scope(|scope| {
             for _ in 0..workers.max(1) {
                 let sender = sender.clone();
                 scope.spawn(move || {
-                    while let Some(index) = take() {
-                        if sender.send((index, load_batch(index))).is_err() {
+                    while let Some(batch) = self.take() {
+                        if sender.send((batch, self.load(batch))).is_err() {
                             return;
                         }
                     }
                 });
             }
             drop(sender);
-            for (index, batch) in receiver {
-                finish(index, batch.map(|batch| extractor.forward(batch)));
+            for (batch, inputs) in receiver {
+                self.infer(batch, inputs);
             }
         });
     }
-    let mut all = Vec::new();
-    // A batch that was not begun comes after one that failed.
-    for result in results.into_inner().expect("no panic while locked").into_iter().flatten() {
-        all.extend(result?);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{DeviceChoice, open};
+
+    /// Pixels through both ways of sharing the work; the second is what GPUs get.
+    fn run(is_cpu: bool, fail_at: Option<usize>) -> Result<Vec<f32>, String> {
+        let device = OpenDevice { is_cpu, ..open(DeviceChoice::Cpu).unwrap() };
+        let extractor = Extractor::new(None, device, 1, 2);
+        let load = |i: usize| if fail_at == Some(i) { Err(format!("image {i}")) } else { Ok(vec![i as f32; 4]) };
+        extract(&extractor, 3000, 3, load, |_| Ok(()))
     }
-    Ok(all)
+
+    #[test]
+    fn features_come_in_the_order_of_images() {
+        let expected: Vec<f32> = (0..3000).flat_map(|i| [i as f32; 4]).collect();
+        assert_eq!(run(true, None).unwrap(), expected);
+        assert_eq!(run(false, None).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        assert_eq!(run(true, Some(1234)), Err("image 1234".to_owned()));
+        assert_eq!(run(false, Some(1234)), Err("image 1234".to_owned()));
+    }
 }
