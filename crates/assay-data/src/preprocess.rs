@@ -45,9 +45,9 @@ impl ImageSpec {
                 let (width, height) = shorter_side(picture.width, picture.height, size);
                 resize(picture, width, height, self.filter)
             }
-            Resize::None if picture.width.min(picture.height) < self.crop_px as usize => {
+            Resize::None if (picture.width, picture.height) != (size, size) => {
                 return Err(ImageError::Unsuitable(format!(
-                    "it has {}×{} pixels, and without resizing at least {size}×{size} are needed",
+                    "it has {}×{} pixels, and without resizing {size}×{size} are expected: give `resize: ShorterSide` or `Stretch`",
                     picture.width, picture.height
                 )));
             }
@@ -119,5 +119,8 @@ mod tests {
         assert_eq!(spec.apply(&picture).unwrap().data, [0, 0, 0, 0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 0, 0, 0]);
         spec.resize = Resize::None;
         assert!(spec.apply(&picture).unwrap_err().to_string().contains("1×1 pixels"));
+        // A larger one is not cut down in silence either.
+        let large = Picture { width: 9, height: 9, channels: 1, data: vec![0; 81] };
+        assert!(spec.apply(&large).unwrap_err().to_string().contains("9×9 pixels"));
     }
 }

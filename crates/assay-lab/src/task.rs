@@ -81,7 +81,7 @@ fn side() -> u32 {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageOptions {
-    /// Side in pixels that `resize` aims at.
+    /// Side in pixels that `resize` aims at; with `None`, the width and height that images have.
     pub size: u32,
     /// Which side is made `size` pixels long.
     pub resize: Resize,

@@ -41,9 +41,7 @@ impl Step<World> for Classify {
             head.classes(),
             manifest.classes.len()
         );
-        let rows =
-            manifest.samples.iter().zip(table.values.chunks_exact(table.dim)).filter(|(s, _)| s.split == self.split);
-        let (truth, rows): (Vec<u32>, Vec<&[f32]>) = rows.map(|(s, row)| (s.class, row)).unzip();
-        Ok(Scores::of_images(&head.predict(&rows.concat()), &truth))
+        let (truth, features) = table.split(manifest, self.split);
+        Ok(Scores::of_images(&head.predict(&features), &truth))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use assay_data::{ImageSpec, Manifest};
+use assay_data::{ImageSpec, Manifest, Split};
 use assay_engine::{Artifact, Context, Cost, Leaf, Output, Resource, Step, to_canonical_json};
 use assay_nn::{Backbone, Builder, Extractor, InputSpec, Values, extract};
 use safetensors::tensor::{Dtype, SafeTensors};
@@ -172,5 +172,12 @@ impl FeatureTable {
             values.extend_from_slice(row);
         }
         Ok(Self { values, dim })
+    }
+
+    /// Labels and features of the samples in a split of the manifest that the table was loaded for.
+    pub fn split(&self, manifest: &Manifest, split: Split) -> (Vec<u32>, Vec<f32>) {
+        let rows = manifest.samples.iter().zip(self.values.chunks_exact(self.dim)).filter(|(s, _)| s.split == split);
+        let (labels, rows): (Vec<u32>, Vec<&[f32]>) = rows.map(|(s, row)| (s.class, row)).unzip();
+        (labels, rows.concat())
     }
 }

@@ -32,13 +32,8 @@ impl Step<World> for ScoreKnn {
     fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Scores> {
         let manifest = &context.open(&self.manifest).manifest;
         let table = FeatureTable::load(context, &self.features, manifest)?;
-        let pick = |split: Split| {
-            let rows =
-                manifest.samples.iter().zip(table.values.chunks_exact(table.dim)).filter(|(s, _)| s.split == split);
-            let (labels, rows): (Vec<u32>, Vec<&[f32]>) = rows.map(|(s, row)| (s.class, row)).unzip();
-            (labels, rows.concat())
-        };
-        let ((labels, train), (truth, test)) = (pick(Split::Train), pick(Split::Test));
+        let (labels, train) = table.split(manifest, Split::Train);
+        let (truth, test) = table.split(manifest, Split::Test);
         let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
         let predicted =
             knn_predictions(&train, &labels, &test, table.dim, (self.k as usize, self.temperature), &device);
