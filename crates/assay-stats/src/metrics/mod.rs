@@ -1,0 +1,12 @@
+//! Metrics of predictions for items, each a function of how often every item counts, so that one pass over resampled counts
+//! gives the bootstrap interval of all of them.
+
+mod bootstrap;
+mod calibration;
+mod classification;
+mod precision;
+
+pub use bootstrap::{Bounds, bootstrap};
+pub use calibration::{Binning, Calibration, CalibrationBin, best_temperature, cross_fitted_calibration};
+pub use classification::{Confusion, Outcomes};
+pub use precision::{PrecisionRule, average_precision, mean_average_precision};
