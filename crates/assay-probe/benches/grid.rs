@@ -45,7 +45,7 @@ fn grid() -> Vec<f64> {
 }
 
 fn accuracy(linear: &Linear, rows: &[f32], labels: &[u32]) -> f64 {
-    let logits = linear.logits(rows);
+    let logits = linear.quick_logits(rows);
     let best = |row: &[f32]| (0..CLASSES).fold(0, |best, k| if row[k] > row[best] { k } else { best });
     let right = logits.chunks_exact(CLASSES).zip(labels).filter(|(row, l)| best(row) == **l as usize).count();
     right as f64 / labels.len() as f64
@@ -102,10 +102,12 @@ fn main() {
     let sizes = [N, TEST, DIM].map(|n| n.to_string());
     let output = Command::new(python).arg("-c").arg(PYTHON).arg(&dump).args(sizes).output();
     let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
-    let theirs: Vec<Vec<f64>> =
-        text.lines().map(|l| l.split(' ').filter_map(|v| v.parse().ok()).collect()).collect();
+    let theirs: Vec<Vec<f64>> = text.lines().map(|l| l.split(' ').filter_map(|v| v.parse().ok()).collect()).collect();
     let _ = std::fs::remove_file(&dump);
-    println!("{:>10} {:>14} {:>14} {:>9} {:>9} {:>6} {:>9}", "C", "ours", "scikit-learn", "excess", "gradient", "acc", "acc");
+    println!(
+        "{:>10} {:>14} {:>14} {:>9} {:>9} {:>6} {:>9}",
+        "C", "ours", "scikit-learn", "excess", "gradient", "acc", "acc"
+    );
     let mut total = 0.0;
     for (i, (solved, accuracy)) in ours.iter().rev().enumerate() {
         let row = theirs.get(i).filter(|r| r.len() == 4);

@@ -1,9 +1,9 @@
 //! Features in the coordinates of their principal axes.
 
-use faer::{Mat, Side};
+use faer::{MatRef, Side};
 
 use crate::ProbeError;
-use crate::products::{times, transposed_times};
+use crate::products::{scatter_of, times};
 
 /// Features with more numbers than this keep their own axes: finding others would cost more than it saves.
 const LARGEST_ROTATION: usize = 4096;
@@ -90,14 +90,6 @@ impl Design {
         crate::products::times_transposed(weight, axes, &mut out, (classes, self.dim, self.dim));
         out
     }
-
-    /// K × D weights from the coordinates of the features to these.
-    pub(crate) fn from_features(&self, weight: &[f32], classes: usize) -> Vec<f32> {
-        let Some(axes) = &self.axes else { return weight.to_vec() };
-        let mut out = vec![0.0; weight.len()];
-        times(weight, axes, &mut out, (classes, self.dim, self.dim));
-        out
-    }
 }
 
 fn center(values: &mut [f32], mean: &[f64]) {
@@ -107,18 +99,38 @@ fn center(values: &mut [f32], mean: &[f64]) {
 }
 
 /// Eigenvectors of the scatter matrix as the columns of a D × D matrix, and their eigenvalues.
+///
+/// Single precision does: what matters is that the vectors are orthonormal, which a step of Newton and Schulz sees to, and
+/// that they nearly diagonalise.
 fn principal_axes(values: &[f32], rows: usize, dim: usize) -> Result<(Vec<f32>, Vec<f64>), ProbeError> {
     let mut scatter = vec![0.0f32; dim * dim];
-    transposed_times(values, values, &mut scatter, (dim, dim, rows));
-    let symmetric = Mat::from_fn(dim, dim, |i, j| f64::from(scatter[i.max(j) * dim + i.min(j)]));
-    drop(scatter);
+    scatter_of(values, &mut scatter, (rows, dim));
+    let symmetric = MatRef::from_row_major_slice(&scatter, dim, dim);
     let eigen = symmetric.self_adjoint_eigen(Side::Lower).map_err(|_| ProbeError::NoAxes)?;
-    let (vectors, values) = (eigen.U(), eigen.S());
+    let (vectors, eigenvalues) = (eigen.U(), eigen.S());
     let mut axes = vec![0.0f32; dim * dim];
     for (i, row) in axes.chunks_exact_mut(dim).enumerate() {
-        row.iter_mut().enumerate().for_each(|(j, v)| *v = vectors[(i, j)] as f32);
+        row.iter_mut().enumerate().for_each(|(j, v)| *v = vectors[(i, j)]);
     }
-    Ok((axes, (0..dim).map(|i| values[i].max(0.0)).collect()))
+    // V ← V (3 I − Vᵀ V) / 2
+    let mut gram = scatter;
+    scatter_of(&axes, &mut gram, (dim, dim));
+    for i in 0..dim {
+        for j in 0..dim {
+            let at = gram[i.max(j) * dim + i.min(j)];
+            if j > i {
+                gram[i * dim + j] = -0.5 * at;
+            }
+        }
+    }
+    for i in 0..dim {
+        for j in 0..i {
+            gram[i * dim + j] = gram[j * dim + i];
+        }
+        gram[i * dim + i] = 1.5 - 0.5 * gram[i * dim + i];
+    }
+    turn(&mut axes, &gram, dim);
+    Ok((axes, (0..dim).map(|i| f64::from(eigenvalues[i]).max(0.0)).collect()))
 }
 
 fn turn(values: &mut [f32], axes: &[f32], dim: usize) {

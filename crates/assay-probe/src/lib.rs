@@ -2,17 +2,24 @@
 //!
 //! **Invariant.** No Burn, no files: numbers in, numbers out; the same numbers for any number of threads.
 
+mod closed_form;
 mod design;
 mod exp;
+mod line_search;
+mod linear;
 mod loss;
+mod parity;
 mod path;
 mod precondition;
 mod products;
 mod vectors;
 
+pub use closed_form::{nearest_centroid, solve_lda, solve_ridge};
 pub use design::Design;
+pub use linear::Linear;
 pub use loss::Targets;
-pub use path::{Linear, Solved, Tolerance, solve_grid};
+pub use parity::solve_like_scikit_learn;
+pub use path::{Solved, Tolerance, solve_grid};
 
 /// Why a probe cannot be fitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -47,6 +54,12 @@ pub enum ProbeError {
         /// The class.
         class: u32,
     },
+    /// A class that no row is of.
+    #[error("no row is of class {class}")]
+    NoRowsOfClass {
+        /// The class.
+        class: u32,
+    },
     /// All rows have the same answer to a question.
     #[error("all rows {} class {class}: there is nothing to learn", if *answer { "show" } else { "are without" })]
     OneAnswer {
@@ -64,7 +77,7 @@ pub enum ProbeError {
         targets: usize,
     },
     /// A value of the grid that is no regularisation strength.
-    #[error("C must be a positive number, and {c} is not")]
+    #[error("a regularisation strength must be a positive number, and {c} is not")]
     NotPositive {
         /// The value.
         c: f64,

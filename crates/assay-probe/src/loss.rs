@@ -40,6 +40,14 @@ impl Targets {
         }
     }
 
+    /// Whether a row is of a class.
+    pub(crate) fn is(&self, row: usize, class: usize) -> bool {
+        match self {
+            Self::Classes { labels, .. } => labels[row] as usize == class,
+            Self::Marks { marks, classes } => marks[row * classes + class],
+        }
+    }
+
     /// The factor of ½‖W‖² for a value of C: 1/C, and 1/2C for yes-or-no questions, which are fitted as softmax regression
     /// over two classes fits them (binary logistic regression with C′ = 2C).
     pub fn penalty(&self, c: f64) -> f64 {
@@ -111,12 +119,14 @@ pub(crate) struct Line<'a> {
 }
 
 /// The loss at a point of a line.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct At {
     /// Σ of the rows' losses.
     pub loss: f64,
     /// Its derivative along the line.
     pub slope: f64,
+    /// Its derivatives by the intercepts: Σ of the rows' residuals.
+    pub bias: Vec<f64>,
 }
 
 /// Rows of a piece of parallel work; sums are taken piece by piece in order, so they do not depend on threads.
@@ -128,7 +138,7 @@ impl Targets {
         let classes = self.classes();
         let pieces = residual.par_chunks_mut(PIECE * classes).enumerate().map(|(piece, residual)| {
             let mut buffer = vec![0.0; classes];
-            let mut at = At::default();
+            let mut at = At { bias: vec![0.0; classes], ..At::default() };
             for (i, residual) in residual.chunks_exact_mut(classes).enumerate() {
                 let row = piece * PIECE + i;
                 let base = &line.base[row * classes..][..classes];
@@ -140,15 +150,42 @@ impl Targets {
                     Self::Classes { labels, .. } => softmax(&mut buffer, labels[row] as usize),
                     Self::Marks { marks, .. } => sigmoid(&mut buffer, &marks[row * classes..][..classes]),
                 };
-                for ((r, d), out) in buffer.iter().zip(direction).zip(residual) {
+                for (((r, d), out), sum) in buffer.iter().zip(direction).zip(residual).zip(&mut at.bias) {
                     at.slope += r * f64::from(*d);
                     *out = *r as f32;
+                    *sum += r;
                 }
             }
             at
         });
         let pieces: Vec<At> = pieces.collect();
-        pieces.into_iter().fold(At::default(), |a, b| At { loss: a.loss + b.loss, slope: a.slope + b.slope })
+        let zero = At { bias: vec![0.0; classes], ..At::default() };
+        pieces.into_iter().fold(zero, |mut sum, piece| {
+            sum.loss += piece.loss;
+            sum.slope += piece.slope;
+            sum.bias.iter_mut().zip(piece.bias).for_each(|(s, b)| *s += b);
+            sum
+        })
+    }
+
+    /// Losses of each question (the first has them all where there is one), with residuals in double precision; logits are
+    /// used up. `first` is the number of the first row.
+    pub(crate) fn losses(&self, first: usize, logits: &mut [f64], residual: &mut [f64]) -> Vec<f64> {
+        let classes = self.classes();
+        let mut losses = vec![0.0; classes];
+        for (i, logits) in logits.chunks_exact_mut(classes).enumerate() {
+            let row = first + i;
+            match self {
+                Self::Classes { labels, .. } => losses[0] += softmax(logits, labels[row] as usize),
+                Self::Marks { marks, .. } => {
+                    for (k, loss) in losses.iter_mut().enumerate() {
+                        *loss += sigmoid(&mut logits[k..=k], &marks[row * classes + k..][..1]);
+                    }
+                }
+            }
+        }
+        residual.copy_from_slice(logits);
+        losses
     }
 
     /// Mean over rows of the second derivative by the logits, from the residuals: K × K for a softmax, and only its diagonal

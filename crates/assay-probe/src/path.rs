@@ -4,19 +4,11 @@ use std::collections::VecDeque;
 
 use crate::ProbeError;
 use crate::design::Design;
+use crate::linear::{Linear, double};
 use crate::loss::{At, Line, Targets};
 use crate::precondition::Preconditioner;
 use crate::products::{times_transposed, transposed_times};
 use crate::vectors::{Point, dot_f32};
-
-/// Weights of a linear classifier: logits are `W x + b`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Linear {
-    /// K × D.
-    pub weight: Vec<f32>,
-    /// K.
-    pub bias: Vec<f64>,
-}
 
 /// How the solution for one value of C was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,20 +30,25 @@ pub struct Solved {
 pub struct Tolerance {
     /// The largest derivative must be at most this much for each row.
     pub gradient_per_row: f64,
-    /// What is left to gain, as the quadratic model of the solver has it, must be at most this share of the objective.
+    /// What is left to gain, as the quadratic model of the solver has it, must be at most this share of the objective…
     pub objective: f64,
+    /// …or this much for each row, below which no prediction changes.
+    pub loss_per_row: f64,
     /// Most iterations for one value of C.
     pub iterations: usize,
 }
 
 impl Default for Tolerance {
     fn default() -> Self {
-        Self { gradient_per_row: 1e-4, objective: 1e-6, iterations: 1000 }
+        Self { gradient_per_row: 1e-4, objective: 1e-6, loss_per_row: 1e-9, iterations: 1000 }
     }
 }
 
-/// Pairs that the quasi-Newton model remembers.
-const MEMORY: usize = 10;
+/// Fewest iterations whose gain says whether progress has become slow; otherwise it is the last quarter of them.
+const RECENT: usize = 10;
+/// Pairs that the quasi-Newton model remembers, and those that it takes along to the next value of C.
+const MEMORY: usize = 20;
+const MEMORY_KEPT: usize = 5;
 
 /// Solves `min Σ loss(W x + b) + ½ λ ‖W‖²` for each C of `grid`, with λ = [`Targets::penalty`] of C and intercepts free of it.
 ///
@@ -85,23 +82,35 @@ pub fn solve_grid<E: From<ProbeError>>(
     let mut walk = Walk::new(design, targets, start);
     for at in order {
         let solved = walk.solve(grid[at], tolerance)?;
-        let Point { weight, bias } = walk.point.clone();
-        each(at, &Linear { weight, bias }, solved)?;
+        let linear = Linear { weight: double(&walk.point.weight), bias: walk.point.bias.clone() };
+        each(at, &linear, solved)?;
     }
     Ok(())
 }
 
-/// A step that was made and how it changed the gradient of the loss.
+/// A step that was made and how it changed the gradient.
 struct Pair {
     step: Point,
+    /// Of the loss alone, which is what is kept from one penalty to the next.
     loss_change: Point,
+    /// With the penalty of the value that is being solved.
+    change: Point,
+    /// 1 / (step · change).
+    rho: f64,
 }
 
-/// The same for one penalty.
-struct Bent<'a> {
-    step: &'a Point,
-    change: Point,
-    rho: f64,
+impl Pair {
+    fn new(step: Point, loss_change: Point, penalty: f64) -> Self {
+        let mut pair = Self { step, change: loss_change.clone(), loss_change, rho: 0.0 };
+        pair.bend(penalty);
+        pair
+    }
+
+    fn bend(&mut self, penalty: f64) {
+        self.change.copy_from(&self.loss_change);
+        self.change.add_weight(penalty, &self.step);
+        self.rho = 1.0 / self.step.dot(&self.change);
+    }
 }
 
 struct Walk<'a> {
@@ -121,7 +130,7 @@ impl<'a> Walk<'a> {
     fn new(design: &'a Design, targets: &'a Targets, start: Option<&Linear>) -> Self {
         let (rows, classes) = (design.rows, targets.classes());
         let point = match start {
-            Some(start) => Point { weight: start.weight.clone(), bias: start.bias.clone() },
+            Some(start) => Point { weight: start.weight.iter().map(|w| *w as f32).collect(), bias: start.bias.clone() },
             None => Point { weight: vec![0.0; classes * design.dim], bias: targets.intercepts() },
         };
         let mut walk = Self {
@@ -153,14 +162,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Gradient of the loss from the residuals.
-    fn backward(&self) -> Point {
+    /// Gradient of the loss from the residuals and their sums.
+    fn backward(&self, bias: &[f64]) -> Point {
         let (n, k, d) = (self.design.rows, self.targets.classes(), self.design.dim);
-        let mut gradient = Point::zero(k, d);
+        let mut gradient = Point { weight: vec![0.0; k * d], bias: bias.to_vec() };
         transposed_times(&self.residual, &self.design.values, &mut gradient.weight, (k, d, n));
-        for row in self.residual.chunks_exact(k) {
-            gradient.bias.iter_mut().zip(row).for_each(|(g, r)| *g += f64::from(*r));
-        }
         gradient
     }
 
@@ -169,45 +175,64 @@ impl<'a> Walk<'a> {
         self.targets.evaluate(line, &mut self.residual)
     }
 
-    /// Goes to the better of the last solution and the line through the last two; returns the loss there.
-    fn predict(&mut self, penalty: f64) -> f64 {
-        self.ahead.fill(0.0);
-        let here = self.evaluate(0.0).loss;
-        if self.solutions.len() < 2 {
-            return here;
+    /// Goes to the best point of the line through the last two solutions.
+    fn predict(&mut self, penalty: f64) -> At {
+        let [last, before] = match (self.solutions.pop_front(), self.solutions.pop_front()) {
+            (Some(last), Some(before)) => [last, before],
+            (last, _) => {
+                self.solutions.extend(last);
+                self.ahead.fill(0.0);
+                return self.evaluate(0.0);
+            }
+        };
+        let mut direction = last.0.clone();
+        direction.add(-1.0, &before.0);
+        self.ahead.iter_mut().zip(&last.1).zip(&before.1).for_each(|((a, l), b)| *a = (l - b) as f32);
+        let start = self.evaluate(0.0);
+        let slope = start.slope + penalty * dot_f32(&direction.weight, &self.point.weight);
+        self.solutions.push_front(last);
+        if slope < 0.0 {
+            let (step, at) = self.search(&direction, penalty, slope, 0.01);
+            if step > 0.0 {
+                self.advance(step, &direction);
+                return at;
+            }
         }
-        let (last, before) = (&self.solutions[0], &self.solutions[1]);
-        let mut guess = last.0.clone();
-        guess.scale(2.0);
-        guess.add(-1.0, &before.0);
-        let logits: Vec<f64> = last.1.iter().zip(&before.1).map(|(a, b)| 2.0 * a - b).collect();
-        let penalty_of = |p: &Point| 0.5 * penalty * dot_f32(&p.weight, &p.weight);
-        let old = std::mem::replace(&mut self.logits, logits);
-        let there = self.evaluate(0.0).loss;
-        if there + penalty_of(&guess) < here + penalty_of(&self.point) {
-            self.point = guess;
-            return there;
-        }
-        self.logits = old;
-        self.evaluate(0.0).loss
+        self.evaluate(0.0)
+    }
+
+    fn advance(&mut self, step: f64, direction: &Point) {
+        self.logits.iter_mut().zip(&self.ahead).for_each(|(l, a)| *l += step * f64::from(*a));
+        self.point.add(step, direction);
     }
 
     fn solve(&mut self, c: f64, tolerance: Tolerance) -> Result<Solved, ProbeError> {
         let penalty = self.targets.penalty(c);
-        let mut loss = self.predict(penalty);
-        let mut loss_gradient = self.backward();
+        let At { mut loss, bias, .. } = self.predict(penalty);
+        let mut loss_gradient = self.backward(&bias);
+        let stale = self.pairs.len().saturating_sub(MEMORY_KEPT);
+        self.pairs.drain(..stale);
+        self.pairs.iter_mut().for_each(|pair| pair.bend(penalty));
         let precondition = Preconditioner::new(self.design, &self.targets.curvature(&self.residual), penalty)?;
         let mut iterations = 0;
+        let mut objectives: Vec<f64> = Vec::new();
         loop {
             let mut gradient = loss_gradient.clone();
             gradient.add_weight(penalty, &self.point);
             let square = dot_f32(&self.point.weight, &self.point.weight);
             let objective = loss + 0.5 * penalty * square;
-            let direction = self.direction(&gradient, penalty, &precondition);
+            let direction = self.direction(&gradient, &precondition);
             let slope = gradient.dot(&direction);
             let gain = -0.5 * slope;
             let mut solved = Solved { c, objective, gradient_norm: f64::NAN, iterations, converged: false };
-            let within = gain <= tolerance.objective * objective;
+            let enough = (tolerance.objective * objective).max(tolerance.loss_per_row * self.design.rows as f64);
+            // Where progress is slow, the model promises too little: what the last iterations gained counts as well.
+            let lately = objectives
+                .len()
+                .checked_sub(RECENT.max(iterations / 4))
+                .map_or(0.0, |then| objectives[then] - objective);
+            let within = gain <= enough && (lately <= enough || gain <= 0.01 * enough);
+            objectives.push(objective);
             let stuck = iterations >= tolerance.iterations || gain.is_nan() || gain <= 1e-13 * objective;
             if within || stuck {
                 solved.gradient_norm = self.norm_in_features(&gradient);
@@ -219,21 +244,20 @@ impl<'a> Walk<'a> {
                 }
             }
             self.forward(&direction);
-            let (step, at) = self.search(&direction, penalty, slope);
+            let (step, at) = self.search(&direction, penalty, slope, 0.5);
             if step == 0.0 {
                 self.pairs.clear();
                 solved.gradient_norm = self.norm_in_features(&gradient);
                 self.remember();
                 return Ok(solved);
             }
-            self.logits.iter_mut().zip(&self.ahead).for_each(|(l, a)| *l += step * f64::from(*a));
-            self.point.add(step, &direction);
-            let after = self.backward();
+            self.advance(step, &direction);
+            let after = self.backward(&at.bias);
             let mut change = after.clone();
             change.add(-1.0, &loss_gradient);
             let mut made = direction;
             made.scale(step);
-            self.learn(Pair { step: made, loss_change: change });
+            self.learn(Pair::new(made, change, penalty));
             (loss, loss_gradient) = (at.loss, after);
             iterations += 1;
         }
@@ -255,39 +279,29 @@ impl<'a> Walk<'a> {
     }
 
     /// The two-loop recursion of L-BFGS, around the factored Hessian.
-    fn direction(&self, gradient: &Point, penalty: f64, precondition: &Preconditioner) -> Point {
-        let bent: Vec<Bent<'_>> = self
-            .pairs
-            .iter()
-            .map(|pair| {
-                let mut change = pair.loss_change.clone();
-                change.add_weight(penalty, &pair.step);
-                let rho = 1.0 / pair.step.dot(&change);
-                Bent { step: &pair.step, change, rho }
-            })
-            .collect();
+    fn direction(&self, gradient: &Point, precondition: &Preconditioner) -> Point {
         let mut q = gradient.clone();
-        let mut factors = Vec::with_capacity(bent.len());
-        for pair in bent.iter().rev() {
+        let mut factors = Vec::with_capacity(self.pairs.len());
+        for pair in self.pairs.iter().rev() {
             let a = pair.rho * pair.step.dot(&q);
             q.add(-a, &pair.change);
             factors.push(a);
         }
         let mut direction = precondition.apply(&q);
-        if let Some(last) = bent.last() {
+        if let Some(last) = self.pairs.back() {
             direction.scale(1.0 / (last.rho * last.change.dot(&precondition.apply(&last.change))));
         }
-        for (pair, a) in bent.iter().zip(factors.into_iter().rev()) {
+        for (pair, a) in self.pairs.iter().zip(factors.into_iter().rev()) {
             let b = pair.rho * pair.change.dot(&direction);
-            direction.add(a - b, pair.step);
+            direction.add(a - b, &pair.step);
         }
         direction.scale(-1.0);
         direction
     }
 
-    /// A step along `direction`, whose logits are in `ahead`, that takes at least half of the slope away. The objective
+    /// A step along `direction`, whose logits are in `ahead`, that leaves at most `rest` of the slope. The objective
     /// along a line needs no product with the features, so it is looked at as often as it takes.
-    fn search(&mut self, direction: &Point, penalty: f64, slope: f64) -> (f64, At) {
+    fn search(&mut self, direction: &Point, penalty: f64, slope: f64, rest: f64) -> (f64, At) {
         let along = dot_f32(&direction.weight, &direction.weight);
         let across = dot_f32(&direction.weight, &self.point.weight);
         let (mut low, mut high) = (0.0, f64::INFINITY);
@@ -295,7 +309,7 @@ impl<'a> Walk<'a> {
         for _ in 0..60 {
             let at = self.evaluate(step);
             let now = at.slope + penalty * (across + step * along);
-            if now.abs() <= 0.5 * slope.abs() {
+            if now.abs() <= rest * slope.abs() {
                 return (step, at);
             }
             if now > 0.0 || now.is_nan() {
@@ -319,39 +333,5 @@ impl<'a> Walk<'a> {
             row.iter_mut().zip(&self.design.mean).for_each(|(v, m)| *v += (m * bias) as f32);
         }
         Point { weight, bias: gradient.bias.clone() }.largest()
-    }
-}
-
-impl Linear {
-    /// The classifier for features as they are, from one in a design's coordinates.
-    pub fn to_features(&self, design: &Design) -> Self {
-        let weight = design.to_features(&self.weight, self.bias.len());
-        let shift = |row: &[f32]| row.iter().zip(&design.mean).map(|(w, m)| f64::from(*w) * m).sum::<f64>();
-        let bias = weight.chunks_exact(design.dim).zip(&self.bias).map(|(row, b)| b - shift(row)).collect();
-        Self { weight, bias }
-    }
-
-    /// The classifier in a design's coordinates, from one for features as they are.
-    pub fn in_design(&self, design: &Design) -> Self {
-        let shift = |row: &[f32]| row.iter().zip(&design.mean).map(|(w, m)| f64::from(*w) * m).sum::<f64>();
-        let bias = self.weight.chunks_exact(design.dim).zip(&self.bias).map(|(row, b)| b + shift(row)).collect();
-        Self { weight: design.from_features(&self.weight, self.bias.len()), bias }
-    }
-
-    /// N × K logits of N × D rows.
-    ///
-    /// # Panics
-    /// When the rows do not have the classifier's dimension.
-    pub fn logits(&self, rows: &[f32]) -> Vec<f32> {
-        let classes = self.bias.len();
-        let dim = self.weight.len() / classes.max(1);
-        assert!(dim > 0 && rows.len().is_multiple_of(dim), "features must have the dimension of the classifier");
-        let n = rows.len() / dim;
-        let mut logits = vec![0.0; n * classes];
-        times_transposed(rows, &self.weight, &mut logits, (n, classes, dim));
-        for row in logits.chunks_exact_mut(classes) {
-            row.iter_mut().zip(&self.bias).for_each(|(l, b)| *l = (f64::from(*l) + b) as f32);
-        }
-        logits
     }
 }

@@ -34,6 +34,11 @@ impl Point {
         Self { weight: vec![0.0; classes * dim], bias: vec![0.0; classes] }
     }
 
+    pub fn copy_from(&mut self, other: &Self) {
+        self.weight.copy_from_slice(&other.weight);
+        self.bias.copy_from_slice(&other.bias);
+    }
+
     pub fn dot(&self, other: &Self) -> f64 {
         dot_f32(&self.weight, &other.weight) + self.bias.iter().zip(&other.bias).map(|(a, b)| a * b).sum::<f64>()
     }

@@ -11,6 +11,9 @@ pub struct Bounds {
     pub high: f64,
 }
 
+/// A number that depends on how often each item counts.
+pub type Statistic<'a> = &'a dyn Fn(&[u32]) -> f64;
+
 /// Percentile bootstrap (Efron 1979): draws `n` items with replacement, `resamples` times, evaluates every statistic on how
 /// often each item was drawn, and takes the 2.5th and 97.5th percentile (linear between order statistics, as
 /// `numpy.percentile`). All statistics see the same draws. A value that is not finite in a resample (no item of any class,
@@ -18,7 +21,7 @@ pub struct Bounds {
 ///
 /// # Panics
 /// When `n` or `resamples` is zero.
-pub fn bootstrap(n: usize, resamples: usize, seed: u64, statistics: &[&dyn Fn(&[u32]) -> f64]) -> Vec<Bounds> {
+pub fn bootstrap(n: usize, resamples: usize, seed: u64, statistics: &[Statistic<'_>]) -> Vec<Bounds> {
     assert!(n > 0 && resamples > 0, "there must be items to draw");
     let mut stream = Stream::new("bootstrap", &[seed]);
     let mut values = vec![Vec::with_capacity(resamples); statistics.len()];

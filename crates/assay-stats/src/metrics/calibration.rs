@@ -147,7 +147,11 @@ pub fn best_temperature(logits: &[f32], truth: &[u32], classes: usize) -> f64 {
     let mut beta = 1.0;
     for _ in 0..200 {
         let (first, second) = derivatives(beta);
-        if first > 0.0 { high = beta } else { low = beta }
+        if first > 0.0 {
+            high = beta
+        } else {
+            low = beta
+        }
         let newton = beta - first / second;
         let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
         if (next - beta).abs() <= 1e-10 * beta || high - low <= 1e-10 * low {

@@ -6,7 +6,7 @@ mod calibration;
 mod classification;
 mod precision;
 
-pub use bootstrap::{Bounds, bootstrap};
+pub use bootstrap::{Bounds, Statistic, bootstrap};
 pub use calibration::{Binning, Calibration, CalibrationBin, best_temperature, cross_fitted_calibration};
 pub use classification::{Confusion, Outcomes};
 pub use precision::{PrecisionRule, average_precision, mean_average_precision};
