@@ -176,7 +176,7 @@ mod tests {
         let manifest = manifest();
         let episodes = Episodes::draw(&manifest, &shape()).unwrap();
         assert_eq!((episodes.len(), episodes.queries_each()), (50, 12));
-        let class = |i: &u32| manifest.samples[*i as usize].class;
+        let class = |i: &u32| manifest.samples[*i as usize].class().unwrap();
         for e in 0..50 {
             let support = &episodes.support[e * 8..][..8];
             let queries = &episodes.queries[e * 12..][..12];
@@ -200,7 +200,7 @@ mod tests {
         let mut manifest = manifest();
         let large = EpisodeShape { ways: 11, ..shape() };
         assert_eq!(Episodes::draw(&manifest, &large), Err(EpisodeError::TooFewClasses { have: 10, want: 11 }));
-        manifest.samples.retain(|s| s.class != 3 || s.path.ends_with("drawer00"));
+        manifest.samples.retain(|s| s.class() != Some(3) || s.path.ends_with("drawer00"));
         let error = Episodes::draw(&manifest, &shape()).unwrap_err();
         assert!(error.to_string().contains("one class has too few: alphabet00/character03 (1)"), "{error}");
         assert!(Episodes::draw(&manifest, &EpisodeShape { skip_small_classes: true, ..shape() }).is_ok());

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use crate::digests::Digests;
-use crate::manifest::{Manifest, Sample, Split};
+use crate::manifest::{Label, Manifest, Sample, Split};
 use crate::source::Origin;
 
 /// Endings of files that are taken for images; others are passed over.
@@ -35,10 +35,10 @@ pub fn image_folder(root: &Path, splits: &[(String, Split)], digests: &dyn Diges
             let digest = digests.file(&table, &path).with_context(|| format!("reading {}", path.display()))?;
             let class = classes.binary_search(&class).expect("every class is in the list") as u32;
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-            Ok(Sample { path: name, digest, class, split, origin: Origin::File(path) })
+            Ok(Sample { path: name, digest, label: Label::Class(class), split, origin: Origin::File(path) })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Manifest { classes, samples, official: Vec::new() })
+    Ok(Manifest { classes, samples, ..Manifest::default() })
 }
 
 fn collect(root: &Path, split: Split, found: &mut Vec<(Split, String, PathBuf)>) -> anyhow::Result<()> {
@@ -112,7 +112,7 @@ mod tests {
         }
         let manifest = image_folder(dir.path(), &[], &Direct).unwrap();
         assert_eq!(manifest.classes, ["B", "a", "b"]);
-        let paths: Vec<_> = manifest.samples.iter().map(|s| (s.path.as_str(), s.class)).collect();
+        let paths: Vec<_> = manifest.samples.iter().map(|s| (s.path.as_str(), s.class().unwrap())).collect();
         assert_eq!(paths, [("B/x.jpg", 0), ("a/deep/er/1.webp", 1), ("b/10.png", 2), ("b/2.PNG", 2)]);
     }
 

@@ -6,7 +6,7 @@
 use assay_stats::Stream;
 
 use crate::decode::Picture;
-use crate::manifest::{Manifest, Sample, Split};
+use crate::manifest::{Label, Manifest, Sample, Split};
 use crate::source::Origin;
 
 /// A generated dataset. A drawing depends on `seed`, `side_px` and its own place alone, not on how many others there are.
@@ -46,7 +46,7 @@ impl Glyphs {
             manifest.samples.push(Sample {
                 path: format!("alphabet{alphabet:02}/character{character:02}/drawer{drawer:02}"),
                 digest: self.digest(alphabet, character, drawer),
-                class,
+                label: Label::Class(class),
                 split: if self.test_drawers == 0 {
                     Split::Whole
                 } else if is_test {

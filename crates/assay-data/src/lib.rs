@@ -24,7 +24,7 @@ pub use digests::{Digests, Direct};
 pub use episodes::{EpisodeError, EpisodeShape, Episodes};
 pub use folder::image_folder;
 pub use glyphs::Glyphs;
-pub use manifest::{Manifest, OfficialTrial, Sample, Split, Subset};
+pub use manifest::{Label, Manifest, Mark, OfficialTrial, Sample, Split, Subset};
 pub use omniglot::{omniglot, omniglot_runs};
 pub use preprocess::{ImageSpec, Resize};
 pub use resize::{Filter, resize};

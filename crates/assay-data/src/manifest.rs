@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use assay_stats::Stream;
+
 use crate::source::Origin;
 
 /// Which part of a dataset a sample belongs to.
@@ -19,6 +21,26 @@ pub enum Split {
     Whole,
 }
 
+/// What an image shows of one class, where several can be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Not this.
+    Absent,
+    /// This, but marked as difficult.
+    Difficult,
+    /// This.
+    Present,
+}
+
+/// What an image shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// One class: an index into [`Manifest::classes`].
+    Class(u32),
+    /// For each of the classes, whether it is there.
+    Marks(Box<[Mark]>),
+}
+
 /// One image with its label.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -26,12 +48,22 @@ pub struct Sample {
     pub path: String,
     /// Digest of the image file's content.
     pub digest: blake3::Hash,
-    /// Index into [`Manifest::classes`].
-    pub class: u32,
+    /// What it shows.
+    pub label: Label,
     /// Its split.
     pub split: Split,
     /// Where the image is.
     pub origin: Origin,
+}
+
+impl Sample {
+    /// Its class, where it has one alone.
+    pub fn class(&self) -> Option<u32> {
+        match self.label {
+            Label::Class(class) => Some(class),
+            Label::Marks(_) => None,
+        }
+    }
 }
 
 /// One fixed trial of a dataset that brings its own: indices into [`Manifest::samples`].
@@ -52,15 +84,23 @@ pub struct Manifest {
     pub samples: Vec<Sample>,
     /// Trials that come with the dataset.
     pub official: Vec<OfficialTrial>,
+    /// What a person should know of the files: counts that are not those published, and the like.
+    pub notes: Vec<String>,
 }
 
 /// Which samples of a dataset a task uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subset {
     /// Splits to keep; empty keeps all.
     pub splits: Vec<Split>,
     /// Of each class and split, keep this many, the first by path.
     pub first_per_class: Option<u32>,
+    /// Of each class and split, keep this many, drawn with `seed`.
+    pub limit_per_class: Option<u32>,
+    /// Of each split, keep this share (at least one), drawn with `seed`.
+    pub fraction: Option<f64>,
+    /// Seed of the draws.
+    pub seed: u64,
 }
 
 impl Manifest {
@@ -89,37 +129,68 @@ impl Manifest {
         }
         for sample in &self.samples {
             hasher.update(sample.digest.as_bytes());
-            hasher.update(&sample.class.to_le_bytes());
+            match &sample.label {
+                Label::Class(class) => hasher.update(&class.to_le_bytes()),
+                Label::Marks(marks) => {
+                    hasher.update(&u32::MAX.to_le_bytes());
+                    hasher.update(&marks.iter().map(|m| *m as u8).collect::<Vec<_>>())
+                }
+            };
             hasher.update(&[sample.split as u8]);
         }
         hasher.finalize()
     }
 
-    /// The part of it that a task uses. Class indices stay; official trials are kept only when every sample is.
+    /// The part of it that a task uses, in the order it has. Class indices stay; official trials are kept only when every
+    /// sample is. Samples without a class of their own count as of one class.
     pub fn subset(self, subset: &Subset) -> Self {
         if *subset == Subset::default() {
             return self;
         }
-        let mut seen: BTreeMap<(Split, u32), u32> = BTreeMap::new();
-        let keep = |sample: &Sample| {
-            let count = seen.entry((sample.split, sample.class)).or_default();
-            *count += 1;
-            (subset.splits.is_empty() || subset.splits.contains(&sample.split))
-                && subset.first_per_class.is_none_or(|n| *count <= n)
-        };
-        let before = self.samples.len();
-        let mut samples = self.samples;
-        let mut keep = keep;
-        samples.retain(|s| keep(s));
-        let official = if samples.len() == before { self.official } else { Vec::new() };
-        Self { classes: self.classes, samples, official }
+        let mut groups: BTreeMap<(Split, Option<u32>), Vec<usize>> = BTreeMap::new();
+        for (i, sample) in self.samples.iter().enumerate() {
+            if subset.splits.is_empty() || subset.splits.contains(&sample.split) {
+                groups.entry((sample.split, sample.class())).or_default().push(i);
+            }
+        }
+        let mut splits: BTreeMap<Split, Vec<usize>> = BTreeMap::new();
+        for ((split, class), mut members) in groups {
+            if let Some(limit) = subset.limit_per_class {
+                let name = class.map_or(u64::MAX, u64::from);
+                let mut stream = Stream::new("limit per class", &[subset.seed, split as u64, name]);
+                let keep = members.len().min(limit as usize);
+                members = stream.choose(&mut members, keep);
+                members.sort_unstable();
+            }
+            members.truncate(subset.first_per_class.map_or(usize::MAX, |n| n as usize));
+            splits.entry(split).or_default().extend(members);
+        }
+        let mut keep = vec![false; self.samples.len()];
+        for (split, mut members) in splits {
+            if let Some(fraction) = subset.fraction {
+                members.sort_unstable();
+                let count = ((fraction * members.len() as f64).round() as usize).clamp(1, members.len());
+                members = Stream::new("fraction", &[subset.seed, split as u64]).choose(&mut members, count);
+            }
+            members.into_iter().for_each(|i| keep[i] = true);
+        }
+        let official = if keep.iter().all(|k| *k) { self.official } else { Vec::new() };
+        let samples = self.samples.into_iter().zip(keep).filter_map(|(s, keep)| keep.then_some(s)).collect();
+        Self { classes: self.classes, samples, official, notes: self.notes }
+    }
+
+    /// Whether images show several classes.
+    pub fn is_multi_label(&self) -> bool {
+        self.samples.iter().any(|s| matches!(s.label, Label::Marks(_)))
     }
 
     /// Indices of the samples of each class.
     pub fn by_class(&self) -> Vec<Vec<u32>> {
         let mut lists = vec![Vec::new(); self.classes.len()];
         for (i, sample) in self.samples.iter().enumerate() {
-            lists[sample.class as usize].push(i as u32);
+            if let Some(class) = sample.class() {
+                lists[class as usize].push(i as u32);
+            }
         }
         lists
     }
@@ -138,14 +209,14 @@ mod tests {
         let sample = |(i, (class, split)): (usize, &(u32, Split))| Sample {
             path: i.to_string(),
             digest: blake3::hash(&[i as u8]),
-            class: *class,
+            label: Label::Class(*class),
             split: *split,
             origin: Origin::File(i.to_string().into()),
         };
         Manifest {
             classes: vec!["a".into(), "b".into()],
             samples: labels.iter().enumerate().map(sample).collect(),
-            official: vec![],
+            ..Manifest::default()
         }
     }
 
@@ -153,10 +224,26 @@ mod tests {
     fn subset_keeps_the_first_of_each_class() {
         use Split::{Test, Train};
         let all = manifest(&[(0, Train), (0, Test), (1, Test), (0, Test), (1, Test), (0, Test)]);
-        let subset = Subset { splits: vec![Test], first_per_class: Some(2) };
+        let subset = Subset { splits: vec![Test], first_per_class: Some(2), ..Subset::default() };
         let kept: Vec<String> = all.clone().subset(&subset).samples.into_iter().map(|s| s.path).collect();
         assert_eq!(kept, ["1", "2", "3", "4"]);
         assert_eq!(all.clone().subset(&Subset::default()).samples.len(), all.samples.len());
+    }
+
+    #[test]
+    fn drawn_subsets_follow_their_seed_and_keep_the_order() {
+        use Split::{Test, Train};
+        let labels: Vec<(u32, Split)> = (0..60).map(|i| (i % 2, if i < 40 { Train } else { Test })).collect();
+        let kept = |subset: Subset| -> Vec<usize> {
+            manifest(&labels).subset(&subset).samples.iter().map(|s| s.path.parse().unwrap()).collect()
+        };
+        let limit = |seed| Subset { limit_per_class: Some(3), seed, ..Subset::default() };
+        let few = kept(limit(0));
+        assert!(few.is_sorted() && few.len() == 12, "{few:?}");
+        assert_eq!(few, kept(limit(0)));
+        assert_ne!(few, kept(limit(1)));
+        let share = kept(Subset { fraction: Some(0.25), ..Subset::default() });
+        assert_eq!((share.iter().filter(|i| **i < 40).count(), share.len()), (10, 15));
     }
 
     #[test]

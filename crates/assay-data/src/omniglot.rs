@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 use crate::decode::ImageError;
 use crate::digests::Digests;
 use crate::folder::is_image;
-use crate::manifest::{Manifest, OfficialTrial, Sample, Split};
+use crate::manifest::{Label, Manifest, OfficialTrial, Sample, Split};
 use crate::source::{Archive, Origin};
 
 /// A file in a folder or a zip: its path inside, and where it is.
@@ -98,10 +98,10 @@ pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Ma
         .into_iter()
         .map(|((class, file), (digest, origin))| {
             let index = classes.binary_search(&class).expect("every class is in the list") as u32;
-            Sample { path: format!("{class}/{file}"), digest, class: index, split: Split::Whole, origin }
+            Sample { path: format!("{class}/{file}"), digest, label: Label::Class(index), split: Split::Whole, origin }
         })
         .collect();
-    Ok(Manifest { classes, samples, official: Vec::new() })
+    Ok(Manifest { classes, samples, ..Manifest::default() })
 }
 
 /// Reads the official one-shot classification runs (`all_runs.zip`, or the folder): in each `runNN` twenty training images, one
@@ -172,7 +172,7 @@ fn add_run(
         manifest.samples.push(Sample {
             path: path.clone(),
             digest: hashes[at],
-            class,
+            label: Label::Class(class),
             split: Split::Whole,
             origin: origin.clone(),
         });

@@ -114,6 +114,15 @@ pub struct SubsetOptions {
     /// Of each class and split, keep this many, the first by path.
     #[serde(default)]
     pub first_per_class: Option<u32>,
+    /// Of each class and split, keep this many, drawn with `seed`.
+    #[serde(default)]
+    pub limit_per_class: Option<u32>,
+    /// Of each split, keep this share, drawn with `seed`.
+    #[serde(default)]
+    pub fraction: Option<f64>,
+    /// Seed of the draws.
+    #[serde(default)]
+    pub seed: u64,
 }
 
 /// What happens when an image cannot be decoded.
@@ -137,7 +146,14 @@ impl TaskSpec {
 
     /// Which part of the dataset is used.
     pub fn subset(&self) -> Subset {
-        Subset { splits: self.subset.splits.clone(), first_per_class: self.subset.first_per_class }
+        let SubsetOptions { splits, first_per_class, limit_per_class, fraction, seed } = &self.subset;
+        Subset {
+            splits: splits.clone(),
+            first_per_class: *first_per_class,
+            limit_per_class: *limit_per_class,
+            fraction: *fraction,
+            seed: *seed,
+        }
     }
 
     pub(crate) fn check(&self, at: &Checker<'_>) {
@@ -146,6 +162,9 @@ impl TaskSpec {
         let crop = self.image.crop.unwrap_or(self.image.size);
         image.field("crop").expect((1..=self.image.size).contains(&crop), "must be from 1 to `size`");
         at.field("subset.first_per_class").expect(self.subset.first_per_class != Some(0), "must be at least 1");
+        at.field("subset.limit_per_class").expect(self.subset.limit_per_class != Some(0), "must be at least 1");
+        let is_share = self.subset.fraction.is_none_or(|f| f > 0.0 && f <= 1.0);
+        at.field("subset.fraction").expect(is_share, "must be greater than 0 and at most 1");
         match &self.dataset {
             DatasetSpec::Glyphs(glyphs) => glyphs.check(&at.field("dataset")),
             DatasetSpec::ImageFolder { splits, .. } => {

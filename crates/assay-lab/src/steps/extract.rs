@@ -177,7 +177,7 @@ impl FeatureTable {
     /// Labels and features of the samples in a split of the manifest that the table was loaded for.
     pub fn split(&self, manifest: &Manifest, split: Split) -> (Vec<u32>, Vec<f32>) {
         let rows = manifest.samples.iter().zip(self.values.chunks_exact(self.dim)).filter(|(s, _)| s.split == split);
-        let (labels, rows): (Vec<u32>, Vec<&[f32]>) = rows.map(|(s, row)| (s.class, row)).unzip();
+        let (labels, rows): (Vec<u32>, Vec<&[f32]>) = rows.filter_map(|(s, row)| Some((s.class()?, row))).unzip();
         (labels, rows.concat())
     }
 }
