@@ -137,7 +137,9 @@ fn catalogues_are_shared_and_pairs_excluded() {
     assert_eq!((cells.len(), cells[0]["model"].as_str()), (1, Some("pixels")));
     let csv = place.assay(&["show", "e.ron", "--format", "csv"]).ok().stdout;
     assert!(
-        csv.starts_with("model,task,protocol,metric,mean,half_width_95,count,of,key\npixels,glyphs,knn,accuracy,0."),
+        csv.starts_with(
+            "model,task,protocol,metric,mean,half_width_95,low_95,high_95,count,of,key\npixels,glyphs,knn,accuracy,0."
+        ),
         "{csv}"
     );
 }

@@ -32,6 +32,17 @@ pub enum Mark {
     Present,
 }
 
+impl Mark {
+    /// The mark that `as u8` gave.
+    pub fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Absent,
+            1 => Self::Difficult,
+            _ => Self::Present,
+        }
+    }
+}
+
 /// What an image shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Label {

@@ -1,6 +1,6 @@
 //! Datasets as the planner sees them: manifests with digests, cut into shards.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -58,6 +58,8 @@ pub struct TaskData {
     /// Its images, each once, in pieces.
     pub shards: Vec<Leaf<ShardImages>>,
     lengths: Vec<usize>,
+    /// For each sample, the piece that its image is in.
+    shard_of: Vec<u32>,
     /// Images left out because they cannot be decoded.
     pub skipped: Vec<String>,
 }
@@ -100,8 +102,14 @@ impl TaskData {
         anyhow::ensure!(!manifest.samples.is_empty(), "no image is left of this dataset");
         let digest = Digest::from_bytes(*manifest.digest().as_bytes());
         let shards = cut(&manifest, &digests);
-        let (shards, lengths) = shards.into_iter().unzip();
-        Ok(Self { manifest, digest, shards, lengths, skipped })
+        let (shards, lengths): (Vec<Leaf<ShardImages>>, Vec<usize>) = shards.into_iter().unzip();
+        let shard_of = pieces_of(&manifest, &lengths);
+        Ok(Self { manifest, digest, shards, lengths, shard_of, skipped })
+    }
+
+    /// The pieces that the images of these samples are in, in order.
+    pub fn shards_of(&self, samples: &[u32]) -> BTreeSet<u32> {
+        samples.iter().map(|i| self.shard_of[*i as usize]).collect()
     }
 
     /// Images in a shard.
@@ -128,6 +136,15 @@ fn cut(manifest: &Manifest, digests: &FactDigests<'_>) -> Vec<(Leaf<ShardImages>
         pieces.push((Leaf::new(hasher.finish(), Arc::new(ShardImages { samples, stamped })), length));
     }
     pieces
+}
+
+/// For each sample, the piece that its image is in.
+fn pieces_of(manifest: &Manifest, lengths: &[usize]) -> Vec<u32> {
+    let mut pieces = lengths.iter().enumerate().flat_map(|(piece, length)| std::iter::repeat_n(piece as u32, *length));
+    let mut seen = HashMap::new();
+    let mut piece =
+        |s: &Sample| *seen.entry(s.digest).or_insert_with(|| pieces.next().expect("a place for each image"));
+    manifest.samples.iter().map(&mut piece).collect()
 }
 
 /// Indices of the samples whose image cannot be decoded; found once for the same images.

@@ -5,6 +5,8 @@
 
 mod data;
 mod experiment;
+mod labelled;
+mod metric;
 mod model;
 mod planner;
 mod protocol;
@@ -16,9 +18,11 @@ mod weights;
 mod world;
 
 pub use experiment::{Cell, Experiment};
+pub use labelled::Labels;
+pub use metric::{Measured, Metric};
 pub use model::{ModelSpec, Normalization, Polarity};
 pub use planner::{Lab, Planned};
-pub use protocol::{Protocol, Scores, Summary};
+pub use protocol::{More, Predictions, Protocol, Scores, Summary};
 pub use reference::{Described, Parameter, models, protocols, tasks};
 pub use results::{ResultCell, Results};
 pub use steps::{TrainBackbone, WeightsArtifact};

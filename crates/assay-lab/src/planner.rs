@@ -11,6 +11,7 @@ use assay_nn::Backbone;
 
 use crate::data::TaskData;
 use crate::experiment::{Cell, Experiment, quote};
+use crate::metric::Metric;
 use crate::model::{Method, ModelSpec, TrainedWeights, Weights};
 use crate::protocol::Scores;
 use crate::steps::{
@@ -246,6 +247,10 @@ impl<'a> Planner<'a> {
             );
             return Err(PlanError { path: format!("{at}.weights.batch"), message, help: None });
         }
+        if data.manifest.is_multi_label() && matches!(trained.method, Method::Supervised) {
+            let message = format!("the images of {:?} show several classes, and training needs one each", trained.on);
+            return Err(PlanError { path: format!("{at}.weights.on"), message, help: None });
+        }
         let method = match &trained.method {
             Method::Supervised => TrainRecipe::Supervised,
             Method::SimClr(m) => TrainRecipe::SimClr { temperature: m.temperature, projection: m.projection },
@@ -377,6 +382,43 @@ impl CellPlan<'_, '_> {
         self.planner.features(&self.cell.model, &self.cell.task, &self.data)
     }
 
+    /// The features of these samples, by index: the pieces that their images are in.
+    pub fn features_of(&mut self, samples: &[u32]) -> Result<Vec<Output<Features>>, PlanError> {
+        let all = self.features()?;
+        Ok(self.data.shards_of(samples).into_iter().map(|piece| all[piece as usize]).collect())
+    }
+
+    /// What the task is judged by.
+    pub fn metric(&self) -> Result<Metric, PlanError> {
+        let is_multi_label = self.data.manifest.is_multi_label();
+        let default = if is_multi_label { Metric::MeanAp11 } else { Metric::Top1 };
+        let metric = self.planner.experiment.tasks[&self.cell.task].metric.unwrap_or(default);
+        if metric.is_of_marks() == is_multi_label {
+            return Ok(metric);
+        }
+        let (these, fitting) = if is_multi_label {
+            ("show several classes", "`MeanAp11`, `MeanAp11Kit` or `MeanAp`")
+        } else {
+            ("show one class each", "`Top1` or `MeanPerClass`")
+        };
+        Err(PlanError {
+            path: format!("tasks.{}.metric", quote(&self.cell.task)),
+            message: format!("`{metric:?}` does not fit: the images of task {:?} {these}", self.cell.task),
+            help: Some(format!("use {fitting}, or leave it out")),
+        })
+    }
+
+    /// Refuses a task whose images show several classes.
+    pub fn expect_one_class_each(&self) -> Result<(), PlanError> {
+        if self.data.manifest.is_multi_label() {
+            let protocol = &self.cell.protocol;
+            return Err(
+                self.task_error(format!("{protocol:?} is for images of one class each, and these show several"))
+            );
+        }
+        Ok(())
+    }
+
     /// The episodes of this protocol on this task, which `plan` adds the first time; no model is asked others.
     pub fn episodes(
         &mut self,
@@ -417,6 +459,10 @@ impl CellPlan<'_, '_> {
             Origin::new("", protocol.clone()),
             Origin::new("/rule", protocol),
             Origin::new("/manifest", format!("{task}.dataset")),
+            Origin::new("/fit", format!("{task}.dataset")),
+            Origin::new("/choose", format!("{task}.dataset")),
+            Origin::new("/test", format!("{task}.dataset")),
+            Origin::new("/metric", task),
         ];
         self.planner.plan.add(label, step, origins).map_err(|error| self.protocol_error("", error.to_string()))
     }

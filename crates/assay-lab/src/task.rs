@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::experiment::Checker;
+use crate::metric::Metric;
 
 /// A task of an experiment.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -25,6 +26,10 @@ pub struct TaskSpec {
     /// What happens when an image cannot be decoded.
     #[serde(default)]
     pub on_bad_image: OnBadImage,
+    /// What a linear probe is chosen and reported by; `Top1` where nothing is said, `MeanAp11` where images show several
+    /// classes.
+    #[serde(default)]
+    pub metric: Option<Metric>,
 }
 
 /// Where images and labels come from.

@@ -18,7 +18,7 @@ pub enum Format {
     },
     /// One object, `assay.results/1`.
     Json,
-    /// A line for each evaluation.
+    /// A line for each evaluation and metric.
     Csv,
     /// A Markdown table, the best of each column in bold.
     Markdown,
@@ -45,14 +45,27 @@ fn to_json(results: &Results) -> String {
 }
 
 fn csv(results: &Results) -> String {
-    let mut out = String::from("model,task,protocol,metric,mean,half_width_95,count,of,key\n");
+    let mut out = String::from("model,task,protocol,metric,mean,half_width_95,low_95,high_95,count,of,key\n");
     for cell in &results.cells {
         let names = [&cell.model, &cell.task, &cell.protocol].map(|n| quoted(n)).join(",");
-        let numbers = cell.summary.as_ref().map_or_else(
-            || ",,,,".to_owned(),
-            |s| format!("{},{},{},{},{}", s.metric, s.mean, s.half_width, s.count, s.of),
-        );
-        let _ = writeln!(out, "{names},{numbers},{}", cell.key);
+        let mut line = |numbers: &str| writeln!(out, "{names},{numbers},{}", cell.key);
+        let Some(s) = &cell.summary else {
+            let _ = line(",,,,,,");
+            continue;
+        };
+        let tail = format!("{},{}", s.count, s.of);
+        let number = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
+        // The number that is reported first, then the others.
+        let reported = s.metrics.iter().find(|m| m.name == s.metric);
+        let (low, high) = reported.map_or((s.mean - s.half_width, s.mean + s.half_width), |m| {
+            (m.low.unwrap_or(f64::NAN), m.high.unwrap_or(f64::NAN))
+        });
+        let _ = line(&format!("{},{},{},{low},{high},{tail}", s.metric, s.mean, s.half_width));
+        for m in s.metrics.iter().filter(|m| m.name != s.metric) {
+            let half = m.low.zip(m.high).map(|(low, high)| (high - low) / 2.0);
+            let (low, high) = (number(m.low), number(m.high));
+            let _ = line(&format!("{},{},{},{low},{high},{tail}", m.name, m.value, number(half)));
+        }
     }
     out
 }
@@ -134,8 +147,39 @@ fn table(results: &Results, bold: bool) -> String {
         });
         let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
-    let _ = writeln!(out, "\naccuracy in %, mean ± half-width of the 95 % interval");
+    let mut metrics: Vec<&str> =
+        results.cells.iter().filter_map(|c| Some(c.summary.as_ref()?.metric.as_str())).collect();
+    metrics.sort_unstable();
+    metrics.dedup();
+    let metrics = if metrics.is_empty() { "accuracy".to_owned() } else { metrics.join(" or ") };
+    let _ = writeln!(out, "\n{metrics} in %, mean ± half-width of the 95 % interval");
     out
+}
+
+/// All metrics of the evaluations that have several, as aligned columns; empty when none has.
+pub fn metrics_table(results: &Results) -> String {
+    let with = results.cells.iter().filter_map(|c| Some((c, c.summary.as_ref().filter(|s| !s.metrics.is_empty())?)));
+    let mut rows = vec![["model", "task", "protocol", "metric", "value", "95 % interval"].map(str::to_owned)];
+    for (cell, summary) in with {
+        for m in &summary.metrics {
+            let interval = match (m.low, m.high) {
+                (Some(low), Some(high)) => format!("{low:.4} … {high:.4}"),
+                _ => String::new(),
+            };
+            let names = [&cell.model, &cell.task, &cell.protocol, &m.name].map(Clone::clone);
+            let [model, task, protocol, metric] = names;
+            rows.push([model, task, protocol, metric, format!("{:.4}", m.value), interval]);
+        }
+    }
+    if rows.len() == 1 {
+        return String::new();
+    }
+    let widths: [usize; 6] = std::array::from_fn(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(widths).map(|(text, width)| format!("{text:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
 }
 
 fn markdown(results: &Results) -> String {
@@ -172,6 +216,7 @@ mod tests {
                 half_width: 0.01,
                 count: 600,
                 of: "episodes".into(),
+                metrics: Vec::new(),
             }),
         };
         Results {
@@ -194,8 +239,8 @@ mod tests {
     #[test]
     fn csv_quotes_and_markdown_escapes() {
         let text = render(&results(), Format::Csv);
-        assert!(text.contains("\"a,b\",t,p,accuracy,0.5,0.01,600,episodes,k\n"), "{text}");
-        assert!(text.ends_with("longer,t,q,,,,,,k\n"), "{text}");
+        assert!(text.contains("\"a,b\",t,p,accuracy,0.5,0.01,0.49,0.51,600,episodes,k\n"), "{text}");
+        assert!(text.ends_with("longer,t,q,,,,,,,,k\n"), "{text}");
         assert!(render(&results(), Format::Markdown).contains("| a,b | **50.00 ± 1.00** | – |"));
     }
 

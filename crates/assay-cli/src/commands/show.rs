@@ -1,5 +1,5 @@
 use assay_lab::Results;
-use assay_report::render;
+use assay_report::{metrics_table, render};
 use clap::Args;
 
 use super::ExperimentArguments;
@@ -14,6 +14,9 @@ pub struct Show {
     /// How results are written.
     #[arg(long, value_enum, default_value = "table")]
     format: ResultFormat,
+    /// Prints all metrics of every evaluation that has several, with their intervals, instead of the one that is reported.
+    #[arg(long, conflicts_with = "format")]
+    metrics: bool,
 }
 
 impl Show {
@@ -21,6 +24,10 @@ impl Show {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
         let results = Results::read(&planned, &store)?;
+        if self.metrics {
+            surroundings::print(&metrics_table(&results))?;
+            return Ok(End::Done);
+        }
         surroundings::print(&render(&results, self.format.report()))?;
         Ok(End::Done)
     }

@@ -29,6 +29,7 @@ impl Protocolled for Classifier {
     fn check(&self, _at: &Checker<'_>) {}
 
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
+        cell.expect_one_class_each()?;
         if cell.data().count(self.split) == 0 {
             return Err(cell.protocol_error("split", format!("the task has no images in its split `{:?}`", self.split)));
         }

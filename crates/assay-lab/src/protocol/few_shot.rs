@@ -136,6 +136,7 @@ impl Protocolled for FewShot {
     }
 
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
+        cell.expect_one_class_each()?;
         let rule = FewShotRule { classifier: self.classifier, distance: self.distance, normalize: self.normalize };
         let manifest = cell.manifest();
         let episodes = cell.episodes(|cell| match self.episodes {

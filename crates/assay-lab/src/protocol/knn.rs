@@ -34,6 +34,7 @@ impl Protocolled for Knn {
     }
 
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
+        cell.expect_one_class_each()?;
         let (train, test) = (cell.data().count(Split::Train), cell.data().count(Split::Test));
         if train == 0 || test == 0 {
             return Err(cell.task_error(format!(

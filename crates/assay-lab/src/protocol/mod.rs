@@ -3,6 +3,7 @@
 mod classifier;
 mod few_shot;
 mod knn;
+mod linear;
 mod scores;
 
 use assay_engine::Output;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use crate::experiment::Checker;
 use crate::planner::{CellPlan, PlanError};
 
-pub use scores::{Scores, Summary};
+pub use scores::{More, Predictions, Scores, Summary};
 
 /// A protocol of an experiment.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -21,6 +22,8 @@ pub enum Protocol {
     FewShot(few_shot::FewShot),
     /// Accuracy of weighted nearest neighbours on the test split, as in the evaluation of DINO.
     Knn(knn::Knn),
+    /// A linear probe: chosen on validation images, fitted on training and validation images, scored once on test images.
+    Linear(linear::Linear),
     /// Accuracy of the checkpoint's own last layer: shows that weights and preprocessing are right.
     Classifier(classifier::Classifier),
 }
@@ -39,6 +42,7 @@ impl Protocol {
         match self {
             Self::FewShot(protocol) => protocol,
             Self::Knn(protocol) => protocol,
+            Self::Linear(protocol) => protocol,
             Self::Classifier(protocol) => protocol,
         }
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::train::WeightsArtifact;
 use super::{Arrays, array, read_file};
 use crate::data::{ShardImages, prepare};
+use crate::labelled::LabelledImages;
 use crate::weights::CheckpointPlace;
 use crate::world::World;
 
@@ -157,6 +158,26 @@ impl FeatureTable {
         shards: &[Output<Features>],
         manifest: &Manifest,
     ) -> anyhow::Result<Self> {
+        Self::join(context, shards, manifest.samples.iter().map(|s| (s.digest.as_bytes(), s.path.as_str())))
+    }
+
+    /// Features of some samples, in their order.
+    ///
+    /// # Errors
+    /// When a shard is damaged or an image is in none of them.
+    pub fn rows(
+        context: &Context<'_, World>,
+        shards: &[Output<Features>],
+        images: &LabelledImages,
+    ) -> anyhow::Result<Self> {
+        Self::join(context, shards, images.images.iter().zip(images.names.iter().map(String::as_str)))
+    }
+
+    fn join<'s>(
+        context: &Context<'_, World>,
+        shards: &[Output<Features>],
+        images: impl ExactSizeIterator<Item = (&'s [u8; 32], &'s str)>,
+    ) -> anyhow::Result<Self> {
         let shards = shards.iter().map(|s| context.load(s)).collect::<anyhow::Result<Vec<_>>>()?;
         let dim = shards.first().map_or(0, |s| s.dim);
         anyhow::ensure!(shards.iter().all(|s| s.dim == dim), "the shards have features of different lengths");
@@ -164,11 +185,9 @@ impl FeatureTable {
         for shard in &shards {
             rows.extend(shard.digests.iter().copied().zip(shard.values.chunks_exact(dim.max(1))));
         }
-        let mut values = Vec::with_capacity(manifest.samples.len() * dim);
-        for sample in &manifest.samples {
-            let row = rows
-                .get(sample.digest.as_bytes())
-                .ok_or_else(|| anyhow::anyhow!("there are no features of {}", sample.path))?;
+        let mut values = Vec::with_capacity(images.len() * dim);
+        for (digest, name) in images {
+            let row = rows.get(digest).ok_or_else(|| anyhow::anyhow!("there are no features of {name}"))?;
             values.extend_from_slice(row);
         }
         Ok(Self { values, dim })

@@ -5,6 +5,7 @@ mod episodes;
 mod extract;
 mod few_shot;
 mod knn;
+mod probe;
 mod train;
 
 pub use classify::Classify;
@@ -12,6 +13,7 @@ pub use episodes::{DrawEpisodes, EpisodeList, OfficialEpisodes};
 pub use extract::{ExtractShard, Features, ModelRecipe, WeightsRecipe};
 pub use few_shot::ScoreFewShot;
 pub use knn::ScoreKnn;
+pub use probe::{FitProbe, ProbeRule, Profile, ScoreProbe, SelectProbe};
 pub use train::{TrainBackbone, TrainRecipe, WeightsArtifact};
 
 use std::path::Path;
@@ -20,14 +22,14 @@ use anyhow::Context as _;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// Named arrays of an artifact, as one safetensors file.
-struct Arrays(Vec<(&'static str, Dtype, Vec<usize>, Vec<u8>)>);
+pub(crate) struct Arrays(Vec<(&'static str, Dtype, Vec<usize>, Vec<u8>)>);
 
 impl Arrays {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Vec::new())
     }
 
-    fn with<const N: usize>(
+    pub(crate) fn with<const N: usize>(
         mut self,
         name: &'static str,
         dtype: Dtype,
@@ -38,7 +40,7 @@ impl Arrays {
         self
     }
 
-    fn write(&self, path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let views = self
             .0
             .iter()
@@ -50,7 +52,7 @@ impl Arrays {
 }
 
 /// Reads one array of a safetensors file: its shape and its numbers.
-fn array<T, const N: usize>(
+pub(crate) fn array<T, const N: usize>(
     file: &SafeTensors<'_>,
     name: &str,
     convert: fn([u8; N]) -> T,

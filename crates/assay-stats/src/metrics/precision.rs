@@ -91,7 +91,7 @@ pub fn mean_average_precision(
     marks: &[Option<bool>],
     classes: usize,
     rule: PrecisionRule,
-) -> impl Fn(&[u32]) -> (f64, Vec<f64>) {
+) -> impl Fn(&[u32]) -> (f64, Vec<f64>) + use<> {
     assert_eq!(scores.len(), marks.len(), "one score for each mark");
     let rankings: Vec<(Ranking, Vec<usize>)> = (0..classes)
         .map(|class| {

@@ -1,0 +1,83 @@
+//! Which image shows what, for steps that must see some samples and no others.
+
+use std::sync::Arc;
+
+use assay_data::{Label, Manifest, Mark};
+use assay_engine::{Digest, FramedHasher, Leaf, Moved, Outside};
+use assay_probe::Targets;
+
+/// What each of N images shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// One class each: N indices.
+    Classes(Vec<u32>),
+    /// N × K marks.
+    Marks(Vec<Mark>),
+}
+
+/// Some samples of a task, and nothing of the others.
+#[derive(Debug)]
+pub struct LabelledImages {
+    /// Digest of each image.
+    pub images: Vec<[u8; 32]>,
+    /// Name of each image, for messages.
+    pub names: Vec<String>,
+    /// What they show.
+    pub labels: Labels,
+    /// K.
+    pub classes: usize,
+}
+
+/// A list in memory; the images that it names are watched by their shards.
+impl Outside for LabelledImages {
+    fn check(&self) -> Result<(), Moved> {
+        Ok(())
+    }
+}
+
+impl LabelledImages {
+    /// The samples of a manifest with these indices.
+    pub fn leaf(manifest: &Manifest, samples: &[u32]) -> Leaf<Self> {
+        let chosen = || samples.iter().map(|i| &manifest.samples[*i as usize]);
+        let images: Vec<[u8; 32]> = chosen().map(|s| *s.digest.as_bytes()).collect();
+        let labels = if manifest.is_multi_label() {
+            let marks = chosen().flat_map(|s| match &s.label {
+                Label::Marks(marks) => marks.to_vec(),
+                Label::Class(class) => one_mark(*class, manifest.classes.len()),
+            });
+            Labels::Marks(marks.collect())
+        } else {
+            Labels::Classes(chosen().filter_map(|s| s.class()).collect())
+        };
+        let names = chosen().map(|s| s.path.clone()).collect();
+        let all = Self { images, names, labels, classes: manifest.classes.len() };
+        Leaf::new(all.digest(), Arc::new(all))
+    }
+
+    fn digest(&self) -> Digest {
+        let labels: Vec<u8> = match &self.labels {
+            Labels::Classes(labels) => labels.iter().flat_map(|l| l.to_le_bytes()).collect(),
+            Labels::Marks(marks) => marks.iter().map(|m| *m as u8).collect(),
+        };
+        let kind: &[u8] = if matches!(self.labels, Labels::Classes(_)) { b"classes" } else { b"marks" };
+        let mut hasher = FramedHasher::new("labelled images");
+        hasher.field(kind).field(&(self.classes as u64).to_le_bytes()).field(self.images.as_flattened()).field(&labels);
+        hasher.finish()
+    }
+
+    /// What a probe learns from. An object marked as difficult counts as absent, as in Ericsson et al. (CVPR 2021).
+    pub fn targets(&self) -> Targets {
+        match &self.labels {
+            Labels::Classes(labels) => Targets::Classes { labels: labels.clone(), classes: self.classes },
+            Labels::Marks(marks) => {
+                let marks = marks.iter().map(|m| *m == Mark::Present).collect();
+                Targets::Marks { marks, classes: self.classes }
+            }
+        }
+    }
+}
+
+fn one_mark(class: u32, classes: usize) -> Vec<Mark> {
+    let mark = |k: usize| if k == class as usize { Mark::Present } else { Mark::Absent };
+    (0..classes).map(mark).collect()
+}
