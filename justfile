@@ -28,7 +28,7 @@ test *options:
 
 # Prints the benchmarks; they are not part of the tests.
 bench *options:
-    cargo bench -p assay-nn -p assay-cli "$@"
+    cargo bench -p assay-nn -p assay-probe -p assay-lab -p assay-cli "$@"
 
 fmt:
     cargo fmt --all

@@ -7,17 +7,21 @@
 //! **Invariant.** No Burn and no engine: files in, numbers out. Files are not trusted: sizes are bounded before memory is taken.
 
 pub mod augment;
+pub mod datasets;
 mod decode;
 mod digests;
 mod episodes;
+mod files;
 mod folder;
 mod glyphs;
 mod manifest;
+mod mat;
 mod omniglot;
 mod preprocess;
 mod resize;
 pub mod shards;
 mod source;
+mod tables;
 
 pub use decode::{Color, ImageError, Picture};
 pub use digests::{Digests, Direct};
@@ -26,6 +30,7 @@ pub use folder::image_folder;
 pub use glyphs::Glyphs;
 pub use manifest::{Label, Manifest, Mark, OfficialTrial, Sample, Split, Subset};
 pub use omniglot::{omniglot, omniglot_runs};
-pub use preprocess::{ImageSpec, Resize};
+pub use preprocess::{ImageSpec, ImageStep, Resize};
 pub use resize::{Filter, resize};
-pub use source::Origin;
+pub use source::{Container, Origin};
+pub use tables::{CsvColumns, ParquetColumns, csv_table, parquet_table, split_of};

@@ -195,6 +195,21 @@ impl Manifest {
         self.samples.iter().any(|s| matches!(s.label, Label::Marks(_)))
     }
 
+    /// For each class, how many of these samples show it.
+    pub fn images_showing(&self, samples: &[u32]) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for sample in samples {
+            match &self.samples[*sample as usize].label {
+                Label::Class(class) => counts[*class as usize] += 1,
+                Label::Marks(marks) => {
+                    let present = marks.iter().enumerate().filter(|(_, m)| **m == Mark::Present);
+                    present.for_each(|(class, _)| counts[class] += 1);
+                }
+            }
+        }
+        counts
+    }
+
     /// Indices of the samples of each class.
     pub fn by_class(&self) -> Vec<Vec<u32>> {
         let mut lists = vec![Vec::new(); self.classes.len()];

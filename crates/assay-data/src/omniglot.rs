@@ -2,69 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
-use rayon::prelude::*;
-use walkdir::WalkDir;
+use anyhow::{Context as _, ensure};
 
-use crate::decode::ImageError;
 use crate::digests::Digests;
+use crate::files::{Found, content_digests, list, read};
 use crate::folder::is_image;
 use crate::manifest::{Label, Manifest, OfficialTrial, Sample, Split};
-use crate::source::{Archive, Origin};
-
-/// A file in a folder or a zip: its path inside, and where it is.
-type Found = (String, Origin);
-
-/// Lists the files of a folder or a zip, sorted by path.
-fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
-    let mut found: Vec<Found> = if source.is_dir() {
-        let mut files = Vec::new();
-        for entry in WalkDir::new(source).follow_links(true) {
-            let entry = entry.with_context(|| format!("reading the folder {}", source.display()))?;
-            if entry.file_type().is_file() {
-                let inside =
-                    entry.path().strip_prefix(source).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
-                files.push((inside, Origin::File(entry.into_path())));
-            }
-        }
-        files
-    } else {
-        let archive = Arc::new(Archive::open(source)?);
-        let member = |(index, name)| (name, Origin::Member { archive: Arc::clone(&archive), index });
-        archive.members()?.into_iter().map(member).collect()
-    };
-    found.retain(|(name, _)| !name.starts_with("__MACOSX"));
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
-}
-
-/// Digests of the contents of `files`, which are all from `source`.
-fn content_digests(source: &Path, files: &[Found], digests: &dyn Digests) -> anyhow::Result<Vec<blake3::Hash>> {
-    let of_file = |path: &PathBuf| {
-        digests.file(&source.to_string_lossy(), path).with_context(|| format!("reading {}", path.display()))
-    };
-    let members: Vec<_> = files
-        .iter()
-        .filter_map(|(_, origin)| match origin {
-            Origin::Member { archive, index } => Some((archive, *index)),
-            _ => None,
-        })
-        .collect();
-    if members.is_empty() {
-        return files.par_iter().map(|(_, origin)| of_file(&origin.file().context("a file")?.to_owned())).collect();
-    }
-    let archive_digest = of_file(&source.to_owned())?;
-    let wanted: Vec<u8> = members.iter().flat_map(|(_, index)| (*index as u64).to_le_bytes()).collect();
-    let bytes = digests.memo("zip members", &[archive_digest.as_bytes(), &wanted], &mut || {
-        let hashed: Result<Vec<_>, ImageError> =
-            members.iter().map(|(archive, index)| Ok(*blake3::hash(&archive.read(*index)?).as_bytes())).collect();
-        Ok(hashed.with_context(|| format!("reading {}", source.display()))?.concat())
-    })?;
-    ensure!(bytes.len() == 32 * files.len(), "the digests kept of {} are incomplete", source.display());
-    Ok(bytes.chunks_exact(32).map(|c| blake3::Hash::from_bytes(c.try_into().expect("32 bytes"))).collect())
-}
+use crate::source::Origin;
 
 /// Reads `<alphabet>/<character>/<drawing>.png` from each of `sources`; every character is a class, called
 /// `alphabet/character`. A drawing that several sources have counts once.
@@ -77,7 +22,7 @@ pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Ma
         let mut files = list(source)?;
         files.retain(|(name, _)| is_image(Path::new(name)) && name.split('/').count() >= 3);
         ensure!(!files.is_empty(), "{} holds no <alphabet>/<character>/<drawing>.png", source.display());
-        let hashes = content_digests(source, &files, digests)?;
+        let hashes = content_digests(source, &origins(&files), digests)?;
         for ((name, origin), digest) in files.into_iter().zip(hashes) {
             let parts: Vec<&str> = name.rsplitn(4, '/').collect();
             let key = (format!("{}/{}", parts[2], parts[1]), parts[0].to_owned());
@@ -115,24 +60,21 @@ pub fn omniglot_runs(source: &Path, digests: &dyn Digests) -> anyhow::Result<Man
         files.iter().filter(|(name, _)| name.ends_with("/class_labels.txt") || name == "class_labels.txt").collect();
     ensure!(!labels.is_empty(), "{} holds no <run>/class_labels.txt", source.display());
     let images: Vec<Found> = files.iter().filter(|(name, _)| is_image(Path::new(name))).cloned().collect();
-    let hashes = content_digests(source, &images, digests)?;
+    let hashes = content_digests(source, &origins(&images), digests)?;
     let mut manifest = Manifest::default();
     for (name, origin) in labels {
         let folder = name.strip_suffix("class_labels.txt").unwrap_or_default();
-        let text = read_text(origin).with_context(|| format!("reading {name} in {}", source.display()))?;
+        let text = read(origin)
+            .and_then(|bytes| Ok(String::from_utf8(bytes)?))
+            .with_context(|| format!("reading {name} in {}", source.display()))?;
         add_run(&mut manifest, folder, &text, &images, &hashes)
             .with_context(|| format!("{name} in {}", source.display()))?;
     }
     Ok(manifest)
 }
 
-fn read_text(origin: &Origin) -> anyhow::Result<String> {
-    let bytes = match origin {
-        Origin::File(path) => std::fs::read(path)?,
-        Origin::Member { archive, index } => archive.read(*index)?,
-        Origin::Glyph { .. } => bail!("a drawing is no text"),
-    };
-    Ok(String::from_utf8(bytes)?)
+fn origins(files: &[Found]) -> Vec<&Origin> {
+    files.iter().map(|(_, origin)| origin).collect()
 }
 
 /// `folder` is where the label file is, `…/run01/`; its lines are `run01/test/item01.png run01/training/class10.png`.

@@ -17,6 +17,42 @@ pub enum Resize {
     None,
 }
 
+/// Something done to a picture before it is resized for the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ImageStep {
+    /// Makes the shorter side so many pixels long: `torchvision.transforms.Resize(size)`.
+    ShorterSide(u32, Filter),
+    /// Makes width and height so many pixels long: `PIL.Image.resize((width, height))`.
+    Stretch(u32, u32, Filter),
+    /// Cuts a square from the centre: `torchvision.transforms.CenterCrop(size)`.
+    CenterCrop(u32),
+    /// Adds borders of this value, half of them on each side, until the picture is a square.
+    PadToSquare(u8),
+}
+
+impl ImageStep {
+    /// Sides in pixels that it names.
+    pub fn sides(self) -> Vec<u32> {
+        match self {
+            Self::ShorterSide(side, _) | Self::CenterCrop(side) => vec![side],
+            Self::Stretch(width, height, _) => vec![width, height],
+            Self::PadToSquare(_) => Vec::new(),
+        }
+    }
+
+    fn apply(self, picture: &Picture) -> Picture {
+        match self {
+            Self::ShorterSide(side, filter) => {
+                let (width, height) = shorter_side(picture.width, picture.height, side as usize);
+                resize(picture, width, height, filter)
+            }
+            Self::Stretch(width, height, filter) => resize(picture, width as usize, height as usize, filter),
+            Self::CenterCrop(side) => center_crop(picture, side as usize, 0),
+            Self::PadToSquare(value) => center_crop(picture, picture.width.max(picture.height), value),
+        }
+    }
+}
+
 /// The whole preprocessing of an image up to 8-bit pixels. Part of every key of features.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageSpec {
@@ -30,6 +66,9 @@ pub struct ImageSpec {
     pub filter: Filter,
     /// Side of the square cut from the centre in pixels.
     pub crop_px: u32,
+    /// What is done before all that, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<ImageStep>,
 }
 
 impl ImageSpec {
@@ -38,6 +77,11 @@ impl ImageSpec {
     /// # Errors
     /// With `Resize::None`, when the picture does not have the declared size.
     pub fn apply(&self, picture: &Picture) -> Result<Picture, ImageError> {
+        let mut before: Option<Picture> = None;
+        for step in &self.before {
+            before = Some(step.apply(before.as_ref().unwrap_or(picture)));
+        }
+        let picture = before.as_ref().unwrap_or(picture);
         let size = self.size_px as usize;
         let resized = match self.resize {
             Resize::Stretch => resize(picture, size, size, self.filter),
@@ -53,7 +97,7 @@ impl ImageSpec {
             }
             Resize::None => picture.clone(),
         };
-        Ok(center_crop(&resized, self.crop_px as usize))
+        Ok(center_crop(&resized, self.crop_px as usize, 0))
     }
 }
 
@@ -62,13 +106,13 @@ fn shorter_side(width: usize, height: usize, size: usize) -> (usize, usize) {
     if width <= height { (size, (size * height / width).max(1)) } else { ((size * width / height).max(1), size) }
 }
 
-/// Cuts a square from the centre, padding with zeros where the picture is smaller, as torchvision's `center_crop`.
-fn center_crop(picture: &Picture, size: usize) -> Picture {
+/// Cuts a square from the centre, padding with `fill` where the picture is smaller, as torchvision's `center_crop` with zeros.
+fn center_crop(picture: &Picture, size: usize, fill: u8) -> Picture {
     if (picture.width, picture.height) == (size, size) {
         return picture.clone();
     }
     let c = picture.channels;
-    let mut data = vec![0; size * size * c];
+    let mut data = vec![fill; size * size * c];
     let (left, top) = (offset(picture.width, size), offset(picture.height, size));
     for y in 0..size {
         let from_y = y as isize + top;
@@ -114,13 +158,38 @@ mod tests {
     #[test]
     fn a_small_picture_is_padded_or_refused() {
         let picture = Picture { width: 1, height: 1, channels: 1, data: vec![9] };
-        let mut spec =
-            ImageSpec { color: Color::Grey, resize: Resize::Stretch, size_px: 2, filter: Filter::Bilinear, crop_px: 4 };
+        let mut spec = ImageSpec {
+            color: Color::Grey,
+            resize: Resize::Stretch,
+            size_px: 2,
+            filter: Filter::Bilinear,
+            crop_px: 4,
+            before: Vec::new(),
+        };
         assert_eq!(spec.apply(&picture).unwrap().data, [0, 0, 0, 0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 0, 0, 0]);
         spec.resize = Resize::None;
         assert!(spec.apply(&picture).unwrap_err().to_string().contains("1×1 pixels"));
         // A larger one is not cut down in silence either.
         let large = Picture { width: 9, height: 9, channels: 1, data: vec![0; 81] };
         assert!(spec.apply(&large).unwrap_err().to_string().contains("9×9 pixels"));
+    }
+
+    #[test]
+    fn steps_before_come_in_order() {
+        let picture = Picture { width: 2, height: 1, channels: 1, data: vec![10, 20] };
+        let mut spec = ImageSpec {
+            color: Color::Grey,
+            resize: Resize::None,
+            size_px: 2,
+            filter: Filter::Nearest,
+            crop_px: 2,
+            before: vec![ImageStep::PadToSquare(7)],
+        };
+        assert_eq!(spec.apply(&picture).unwrap().data, [10, 20, 7, 7]);
+        spec.before.push(ImageStep::Stretch(4, 4, Filter::Nearest));
+        spec.before.push(ImageStep::CenterCrop(2));
+        assert_eq!(spec.apply(&picture).unwrap().data, [10, 20, 7, 7]);
+        spec.before.push(ImageStep::ShorterSide(3, Filter::Nearest));
+        assert!(spec.apply(&picture).unwrap_err().to_string().contains("3×3 pixels"));
     }
 }

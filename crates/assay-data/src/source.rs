@@ -1,11 +1,11 @@
 //! Where the image of a sample is, and how to get at it.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 
 use crate::decode::{Color, ImageError, Picture};
 use crate::glyphs::Glyphs;
@@ -22,6 +22,13 @@ pub enum Origin {
         /// Index of the member.
         index: usize,
     },
+    /// Something in a file that holds many images.
+    Inside {
+        /// The file.
+        container: Arc<dyn Container>,
+        /// Index of the image.
+        index: usize,
+    },
     /// A drawing of a generated alphabet.
     Glyph {
         /// The generator.
@@ -29,6 +36,18 @@ pub enum Origin {
         /// Index of the drawing.
         index: u32,
     },
+}
+
+/// A file that holds many images.
+pub trait Container: std::fmt::Debug + Send + Sync {
+    /// The file.
+    fn path(&self) -> &Path;
+
+    /// Decodes one of its images.
+    ///
+    /// # Errors
+    /// What is wrong with the file; the caller knows its name.
+    fn picture(&self, index: usize, color: Color) -> Result<Picture, ImageError>;
 }
 
 /// An image file larger than this is refused.
@@ -40,6 +59,7 @@ impl Origin {
         match self {
             Self::File(path) => Some(path),
             Self::Member { archive, .. } => Some(&archive.path),
+            Self::Inside { container, .. } => Some(container.path()),
             Self::Glyph { .. } => None,
         }
     }
@@ -56,6 +76,7 @@ impl Origin {
                 Picture::decode(&bounded(file)?, color)
             }
             Self::Member { archive, index } => Picture::decode(&archive.read(*index)?, color),
+            Self::Inside { container, index } => container.picture(*index, color),
         }
     }
 }
@@ -69,31 +90,60 @@ fn bounded(file: File) -> Result<Vec<u8>, ImageError> {
     Ok(bytes)
 }
 
-/// A zip file whose members are read in place; nothing is ever unpacked to disk.
+/// A zip or tar file whose members are read in place; nothing is ever unpacked to disk.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
-    zip: Mutex<zip::ZipArchive<BufReader<File>>>,
+    kind: Kind,
 }
 
+#[derive(Debug)]
+enum Kind {
+    Zip(Mutex<zip::ZipArchive<BufReader<File>>>),
+    /// Name, first byte and length of each member that is a file.
+    Tar(Vec<(String, u64, u64)>),
+}
+
+/// Most members that an archive may have.
+const MOST_MEMBERS: usize = 50_000_000;
+
 impl Archive {
-    /// Opens a zip file.
+    /// Opens a zip file or an uncompressed tar file.
     ///
     /// # Errors
-    /// When it cannot be read or is no zip.
+    /// When it cannot be read, or is neither.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-        let zip = zip::ZipArchive::new(BufReader::new(file))
-            .with_context(|| format!("{} is not a zip file that can be read", path.display()))?;
-        Ok(Self { path: path.to_owned(), zip: Mutex::new(zip) })
+        let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        let mut head = [0; 6];
+        let read = file.read(&mut head).with_context(|| format!("reading {}", path.display()))?;
+        let head = &head[..read];
+        let packed: [(&[u8], &str); 4] = [
+            (&[0x1f, 0x8b], "gzip"),
+            (b"BZh", "bzip2"),
+            (&[0xfd, b'7', b'z', b'X', b'Z'], "xz"),
+            (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
+        ];
+        if let Some((_, name)) = packed.iter().find(|(magic, _)| head.starts_with(magic)) {
+            bail!(
+                "{} is packed with {name} as a whole, so that images in it cannot be read one by one: unpack it, or unpack it and make a .tar or .zip of it",
+                path.display()
+            );
+        }
+        let is_tar = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar"));
+        let kind = if is_tar { Kind::Tar(tar_members(path)?) } else { Kind::Zip(Mutex::new(open_zip(path)?)) };
+        Ok(Self { path: path.to_owned(), kind })
     }
 
     /// Names of the members that are files, with their indices. Names that would leave the archive's folder are passed over.
     ///
     /// # Errors
-    /// When the directory of the zip is damaged.
+    /// When the directory of a zip is damaged.
     pub fn members(&self) -> anyhow::Result<Vec<(usize, String)>> {
-        let mut zip = self.zip.lock().expect("no panic while locked");
+        let zip = match &self.kind {
+            Kind::Tar(members) => return Ok(members.iter().map(|m| m.0.clone()).enumerate().collect()),
+            Kind::Zip(zip) => zip,
+        };
+        let mut zip = zip.lock().expect("no panic while locked");
         let mut found = Vec::new();
         for index in 0..zip.len() {
             let member = zip.by_index_raw(index).with_context(|| format!("{} is damaged", self.path.display()))?;
@@ -109,13 +159,51 @@ impl Archive {
     /// # Errors
     /// When the member is damaged or larger.
     pub fn read(&self, index: usize) -> Result<Vec<u8>, ImageError> {
-        let mut zip = self.zip.lock().expect("no panic while locked");
-        let member = zip.by_index(index).map_err(|e| ImageError::Damaged(e.to_string()))?;
         let mut bytes = Vec::new();
-        member.take(LARGEST_IMAGE_FILE + 1).read_to_end(&mut bytes).map_err(|e| ImageError::Damaged(e.to_string()))?;
+        match &self.kind {
+            Kind::Zip(zip) => {
+                let mut zip = zip.lock().expect("no panic while locked");
+                let member = zip.by_index(index).map_err(|e| ImageError::Damaged(e.to_string()))?;
+                let read = member.take(LARGEST_IMAGE_FILE + 1).read_to_end(&mut bytes);
+                read.map_err(|e| ImageError::Damaged(e.to_string()))?;
+            }
+            Kind::Tar(members) => {
+                let (_, start, length) = &members[index];
+                let mut file = File::open(&self.path).map_err(ImageError::Unreadable)?;
+                file.seek(SeekFrom::Start(*start)).map_err(ImageError::Unreadable)?;
+                let read = file.take((*length).min(LARGEST_IMAGE_FILE + 1)).read_to_end(&mut bytes);
+                read.map_err(ImageError::Unreadable)?;
+                if (bytes.len() as u64) < (*length).min(LARGEST_IMAGE_FILE + 1) {
+                    return Err(ImageError::Damaged("the archive is truncated".to_owned()));
+                }
+            }
+        }
         if bytes.len() as u64 > LARGEST_IMAGE_FILE {
             return Err(ImageError::TooLarge(format!("the member unpacks to more than {LARGEST_IMAGE_FILE} bytes")));
         }
         Ok(bytes)
     }
+}
+
+fn open_zip(path: &Path) -> anyhow::Result<zip::ZipArchive<BufReader<File>>> {
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    zip::ZipArchive::new(BufReader::new(file))
+        .with_context(|| format!("{} is not a zip file that can be read", path.display()))
+}
+
+fn tar_members(path: &Path) -> anyhow::Result<Vec<(String, u64, u64)>> {
+    let damaged = || format!("{} is not a tar file that can be read", path.display());
+    let mut archive = tar::Archive::new(File::open(path).with_context(damaged)?);
+    let mut members = Vec::new();
+    for entry in archive.entries_with_seek().with_context(damaged)? {
+        let entry = entry.with_context(damaged)?;
+        ensure!(members.len() < MOST_MEMBERS, "{} has more than {MOST_MEMBERS} members", path.display());
+        let name = entry.path().with_context(damaged)?;
+        let stays = name.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        if entry.header().entry_type().is_file() && stays {
+            let name = name.to_string_lossy().replace('\\', "/");
+            members.push((name.trim_start_matches("./").to_owned(), entry.raw_file_position(), entry.size()));
+        }
+    }
+    Ok(members)
 }

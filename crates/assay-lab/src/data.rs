@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use assay_data::{Digests, Manifest, Sample, shards};
+use assay_data::{Digests, Manifest, Sample, Split, shards};
 use assay_engine::{Digest, Facts, FramedHasher, Leaf, Moved, Outside, Stamp, Stamped};
 
+use crate::pictures::Pictures;
 use crate::task::{OnBadImage, TaskSpec};
 
 /// Answers a dataset's questions from the facts of the store, and notes the stamps of the files that it asks for.
@@ -62,6 +63,8 @@ pub struct TaskData {
     shard_of: Vec<u32>,
     /// Images left out because they cannot be decoded.
     pub skipped: Vec<String>,
+    /// What is said of images that are there more than once.
+    pub repeated: Vec<String>,
 }
 
 /// A manifest is a list in memory; the images that it names are watched by their shards.
@@ -104,7 +107,8 @@ impl TaskData {
         let shards = cut(&manifest, &digests);
         let (shards, lengths): (Vec<Leaf<ShardImages>>, Vec<usize>) = shards.into_iter().unzip();
         let shard_of = pieces_of(&manifest, &lengths);
-        Ok(Self { manifest, digest, shards, lengths, shard_of, skipped })
+        let repeated = repeated(&manifest);
+        Ok(Self { manifest, digest, shards, lengths, shard_of, skipped, repeated })
     }
 
     /// The pieces that the images of these samples are in, in order.
@@ -138,6 +142,36 @@ fn cut(manifest: &Manifest, digests: &FactDigests<'_>) -> Vec<(Leaf<ShardImages>
     pieces
 }
 
+/// Counts images that are in several splits, or several times in one; an image is what its content is.
+fn repeated(manifest: &Manifest) -> Vec<String> {
+    let mut seen: HashMap<blake3::Hash, Vec<(Split, usize)>> = HashMap::new();
+    for sample in &manifest.samples {
+        let splits = seen.entry(sample.digest).or_default();
+        match splits.iter_mut().find(|(split, _)| *split == sample.split) {
+            Some((_, count)) => *count += 1,
+            None => splits.push((sample.split, 1)),
+        }
+    }
+    let mut notes = Vec::new();
+    for (one, other) in [(Split::Train, Split::Val), (Split::Train, Split::Test), (Split::Val, Split::Test)] {
+        let in_both = |splits: &&Vec<(Split, usize)>| [one, other].iter().all(|s| splits.iter().any(|(t, _)| t == s));
+        let count = seen.values().filter(in_both).count();
+        if count > 0 {
+            notes.push(format!("{count} images are in both {one:?} and {other:?}"));
+        }
+    }
+    for split in [Split::Train, Split::Val, Split::Test] {
+        let again = |splits: &Vec<(Split, usize)>| {
+            splits.iter().filter(|(s, _)| *s == split).map(|(_, count)| count - 1).sum::<usize>()
+        };
+        let count: usize = seen.values().map(again).sum();
+        if count > 0 {
+            notes.push(format!("{count} samples of {split:?} have the same image as another of that split"));
+        }
+    }
+    notes
+}
+
 /// For each sample, the piece that its image is in.
 fn pieces_of(manifest: &Manifest, lengths: &[usize]) -> Vec<u32> {
     let mut pieces = lengths.iter().enumerate().flat_map(|(piece, length)| std::iter::repeat_n(piece as u32, *length));
@@ -169,9 +203,13 @@ fn drop_samples(manifest: &mut Manifest, bad: &[usize]) {
     manifest.official.clear();
 }
 
-/// Decodes and prepares one sample; the error names the file.
-pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec) -> anyhow::Result<Vec<u8>> {
-    let prepared = sample.origin.picture(image.color).and_then(|picture| image.apply(&picture));
+/// Decodes and prepares one sample; the error names the file. Pictures that several steps need are kept in `pictures`.
+pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec, pictures: Option<&Pictures>) -> anyhow::Result<Vec<u8>> {
+    let decode = || sample.origin.picture(image.color);
+    let prepared = match pictures {
+        Some(pictures) => pictures.get(sample.digest, image.color, decode).and_then(|picture| image.apply(&picture)),
+        None => decode().and_then(|picture| image.apply(&picture)),
+    };
     let name = || match sample.origin.file() {
         Some(file) if file.ends_with(&sample.path) => format!("image {}", file.display()),
         Some(file) => format!("image {} in {}", sample.path, file.display()),

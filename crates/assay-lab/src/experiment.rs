@@ -92,6 +92,21 @@ impl Experiment {
         experiment
     }
 
+    /// Reads a file for its tasks alone; it need not evaluate anything.
+    pub fn load_catalogue(path: &Path, environment: Environment) -> Self {
+        let document = Document::load(path, &SECTIONS, &[], environment);
+        let tasks = decode_section(&document, "tasks", &mut IndexMap::new(), TaskSpec::check);
+        Self { document, models: IndexMap::new(), tasks, protocols: IndexMap::new(), cells: Vec::new() }
+    }
+
+    /// Notes that there is no such task, unless something else is wrong with the file.
+    pub fn note_unknown_task(&self, name: &str) {
+        if self.document.problems.is_empty() {
+            let message = format!("{} has no task called {name:?}", self.document.path.display());
+            self.document.problems.add_unplaced(message, suggestion(name, self.document.section("tasks")));
+        }
+    }
+
     fn choose(&self, rest: &Rest) -> Vec<Cell> {
         let chosen = [&rest.evaluate.models, &rest.evaluate.tasks, &rest.evaluate.protocols];
         let mut names =

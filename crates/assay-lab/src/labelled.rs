@@ -22,10 +22,10 @@ pub struct LabelledImages {
     pub images: Vec<[u8; 32]>,
     /// Name of each image, for messages.
     pub names: Vec<String>,
-    /// What they show.
+    /// What they show: classes are counted among `classes`.
     pub labels: Labels,
-    /// K.
-    pub classes: usize,
+    /// Indices of the K classes among those of the dataset. Classes without any image take no part.
+    pub classes: Vec<u32>,
 }
 
 /// A list in memory; the images that it names are watched by their shards.
@@ -36,8 +36,8 @@ impl Outside for LabelledImages {
 }
 
 impl LabelledImages {
-    /// The samples of a manifest with these indices.
-    pub fn leaf(manifest: &Manifest, samples: &[u32]) -> Leaf<Self> {
+    /// The samples of a manifest with these indices, whose classes are all among `classes`.
+    pub fn leaf(manifest: &Manifest, samples: &[u32], classes: &[u32]) -> Leaf<Self> {
         let chosen = || samples.iter().map(|i| &manifest.samples[*i as usize]);
         let images: Vec<[u8; 32]> = chosen().map(|s| *s.digest.as_bytes()).collect();
         let labels = if manifest.is_multi_label() {
@@ -45,12 +45,14 @@ impl LabelledImages {
                 Label::Marks(marks) => marks.to_vec(),
                 Label::Class(class) => one_mark(*class, manifest.classes.len()),
             });
+            // All classes take part.
             Labels::Marks(marks.collect())
         } else {
-            Labels::Classes(chosen().filter_map(|s| s.class()).collect())
+            let place = |class: u32| classes.binary_search(&class).ok().map(|at| at as u32);
+            Labels::Classes(chosen().filter_map(|s| place(s.class()?)).collect())
         };
         let names = chosen().map(|s| s.path.clone()).collect();
-        let all = Self { images, names, labels, classes: manifest.classes.len() };
+        let all = Self { images, names, labels, classes: classes.to_vec() };
         Leaf::new(all.digest(), Arc::new(all))
     }
 
@@ -61,17 +63,18 @@ impl LabelledImages {
         };
         let kind: &[u8] = if matches!(self.labels, Labels::Classes(_)) { b"classes" } else { b"marks" };
         let mut hasher = FramedHasher::new("labelled images");
-        hasher.field(kind).field(&(self.classes as u64).to_le_bytes()).field(self.images.as_flattened()).field(&labels);
+        let classes: Vec<u8> = self.classes.iter().flat_map(|c| c.to_le_bytes()).collect();
+        hasher.field(kind).field(&classes).field(self.images.as_flattened()).field(&labels);
         hasher.finish()
     }
 
     /// What a probe learns from. An object marked as difficult counts as absent, as in Ericsson et al. (CVPR 2021).
     pub fn targets(&self) -> Targets {
         match &self.labels {
-            Labels::Classes(labels) => Targets::Classes { labels: labels.clone(), classes: self.classes },
+            Labels::Classes(labels) => Targets::Classes { labels: labels.clone(), classes: self.classes.len() },
             Labels::Marks(marks) => {
                 let marks = marks.iter().map(|m| *m == Mark::Present).collect();
-                Targets::Marks { marks, classes: self.classes }
+                Targets::Marks { marks, classes: self.classes.len() }
             }
         }
     }

@@ -3,11 +3,14 @@
 //! [`Lab::load`] reads a file and reports everything that is wrong with it; [`Lab::plan`] looks at the data and the weights
 //! that it names and turns it into a plan; the engine runs that; [`Results`] reads the scores back.
 
+mod check;
 mod data;
+mod dataset;
 mod experiment;
 mod labelled;
 mod metric;
 mod model;
+mod pictures;
 mod planner;
 mod protocol;
 mod reference;
@@ -17,6 +20,8 @@ mod task;
 mod weights;
 mod world;
 
+pub use check::{DataReport, check_data};
+pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment};
 pub use labelled::Labels;
 pub use metric::{Measured, Metric};
@@ -26,7 +31,7 @@ pub use protocol::{More, Predictions, Protocol, Scores, Summary};
 pub use reference::{Described, Parameter, models, protocols, tasks};
 pub use results::{ResultCell, Results};
 pub use steps::{TrainBackbone, WeightsArtifact};
-pub use task::{DatasetSpec, OnBadImage, TaskSpec};
+pub use task::{OnBadImage, TaskSpec};
 pub use world::World;
 
 /// Devices, from `assay-nn`.

@@ -1,11 +1,11 @@
 //! From an experiment to a plan.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use assay_config::{Document, Environment, Override, Problem};
-use assay_data::{Color, Manifest};
+use assay_data::{Color, ImageSpec, Manifest};
 use assay_engine::{Facts, Leaf, Origin, Output, Plan, Step, Store};
 use assay_nn::Backbone;
 
@@ -77,6 +77,7 @@ impl Lab {
         let facts = Facts::open(store.facts_folder());
         let mut planner = Planner::new(&self.experiment, &facts);
         let mut cells = Vec::new();
+        planner.share_features();
         for cell in &self.experiment.cells {
             match planner.cell(cell) {
                 Ok(scores) => cells.push((cell.clone(), scores)),
@@ -174,6 +175,8 @@ impl<'a> Planner<'a> {
                         some.join(", ")
                     ));
                 }
+                let notes = data.manifest.notes.iter().chain(&data.repeated);
+                self.warnings.extend(notes.map(|note| format!("task {name:?}: {note}")));
                 let data = Arc::new(data);
                 self.data.insert(same, Some(Arc::clone(&data)));
                 Ok(data)
@@ -280,16 +283,58 @@ impl<'a> Planner<'a> {
         self.add(format!("train/{name}"), step, origins)
     }
 
-    fn features(
-        &mut self,
-        model_name: &str,
-        task_name: &str,
-        data: &Arc<TaskData>,
-    ) -> Result<Vec<Output<Features>>, PlanError> {
-        let known = (model_name.to_owned(), task_name.to_owned());
-        if let Some(outputs) = self.features.get(&known) {
+    /// Adds the features that several evaluations need, so that steps on the same images follow each other: what one has
+    /// decoded is then there for the next. What cannot be planned is left to its evaluation, which tells why.
+    fn share_features(&mut self) {
+        let experiment = self.experiment;
+        let mut groups: Vec<(Arc<TaskData>, Vec<Extraction>)> = Vec::new();
+        let mut seen = HashSet::new();
+        for cell in &experiment.cells {
+            if !seen.insert((&cell.model, &cell.task)) {
+                continue;
+            }
+            let data = match self.task_data(&cell.task) {
+                Ok(data) => data,
+                Err(error) => {
+                    self.note(error);
+                    continue;
+                }
+            };
+            let Ok(extraction) = self.extraction(&cell.model, &cell.task) else { continue };
+            match groups.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &data)) {
+                Some((_, extractions)) => extractions.push(extraction),
+                None => groups.push((data, vec![extraction])),
+            }
+        }
+        for (data, mut extractions) in groups.into_iter().filter(|(_, extractions)| extractions.len() > 1) {
+            extractions.iter_mut().for_each(|e| e.shares_pictures = true);
+            let mut outputs = vec![Vec::new(); extractions.len()];
+            for index in 0..data.shards.len() {
+                for (extraction, outputs) in extractions.iter().zip(&mut outputs) {
+                    outputs.extend(self.add_shard(extraction, &data, index));
+                }
+            }
+            for (extraction, outputs) in extractions.into_iter().zip(outputs) {
+                if outputs.len() == data.shards.len() {
+                    self.features.insert(extraction.names, outputs);
+                }
+            }
+        }
+    }
+
+    fn features(&mut self, model: &str, task: &str, data: &Arc<TaskData>) -> Result<Vec<Output<Features>>, PlanError> {
+        let names = (model.to_owned(), task.to_owned());
+        if let Some(outputs) = self.features.get(&names) {
             return Ok(outputs.clone());
         }
+        let extraction = self.extraction(model, task)?;
+        let outputs =
+            (0..data.shards.len()).map(|i| self.add_shard(&extraction, data, i)).collect::<Result<Vec<_>, _>>()?;
+        self.features.insert(names, outputs.clone());
+        Ok(outputs)
+    }
+
+    fn extraction(&mut self, model_name: &str, task_name: &str) -> Result<Extraction, PlanError> {
         let (model, task) = (&self.experiment.models[model_name], &self.experiment.tasks[task_name]);
         let image = task.image();
         let (at_model, at_task) = (format!("models.{}", quote(model_name)), format!("tasks.{}", quote(task_name)));
@@ -304,29 +349,49 @@ impl<'a> Planner<'a> {
             Ready::File(facts) => WeightsRecipe::Tensors(facts.backbone),
             Ready::Trained(output) => WeightsRecipe::Trained(output),
         };
-        let recipe = ModelRecipe { backbone: model.backbone.clone(), weights, input: model.input() };
         let origins = vec![
             Origin::new("", at_model.clone()),
-            Origin::new("/model", at_model.clone()),
+            Origin::new("/model", at_model),
             Origin::new("/image", format!("{at_task}.image")),
             Origin::new("/images", format!("{at_task}.dataset")),
         ];
-        let mut outputs = Vec::with_capacity(data.shards.len());
-        for (i, shard) in data.shards.iter().enumerate() {
-            let count = data.shard_len(i);
-            let step = ExtractShard {
-                model: recipe.clone(),
-                image: image.clone(),
-                images: shard.clone(),
-                count,
-                numeric: NUMERIC,
-            };
-            let label = format!("features/{model_name}/{task_name}/{}", i + 1);
-            outputs.push(self.add(label, step, origins.clone())?);
-        }
-        self.features.insert(known, outputs.clone());
-        Ok(outputs)
+        Ok(Extraction {
+            names: (model_name.to_owned(), task_name.to_owned()),
+            model: ModelRecipe { backbone: model.backbone.clone(), weights, input: model.input() },
+            image,
+            origins,
+            shares_pictures: false,
+        })
     }
+
+    fn add_shard(
+        &mut self,
+        extraction: &Extraction,
+        data: &TaskData,
+        index: usize,
+    ) -> Result<Output<Features>, PlanError> {
+        let step = ExtractShard {
+            model: extraction.model.clone(),
+            image: extraction.image.clone(),
+            images: data.shards[index].clone(),
+            count: data.shard_len(index),
+            shares_pictures: extraction.shares_pictures,
+            numeric: NUMERIC,
+        };
+        let (model, task) = &extraction.names;
+        self.add(format!("features/{model}/{task}/{}", index + 1), step, extraction.origins.clone())
+    }
+}
+
+/// What the features of one model on one task are made with.
+struct Extraction {
+    /// Names of the model and the task.
+    names: (String, String),
+    model: ModelRecipe,
+    image: ImageSpec,
+    origins: Vec<Origin>,
+    /// Whether other steps need the same images.
+    shares_pictures: bool,
 }
 
 /// Whether a model can take images of this kind.

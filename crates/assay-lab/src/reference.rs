@@ -1,13 +1,17 @@
 //! What may stand in an experiment, with its parameters, read off the types themselves.
 
+use std::fmt::Write as _;
+
+use assay_data::datasets::all_datasets;
 use assay_nn::Backbone;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::dataset::DatasetSpec;
 use crate::model::{Method, ModelSpec, Weights};
 use crate::protocol::Protocol;
-use crate::task::{DatasetSpec, TaskSpec};
+use crate::task::TaskSpec;
 
 /// A name that may be written, with its parameters.
 #[derive(Clone, Debug, Serialize)]
@@ -50,7 +54,24 @@ pub fn tasks() -> Vec<Described> {
     let mut all =
         vec![fields_of::<TaskSpec>("tasks", "task"), fields_of::<crate::task::ImageOptions>("image", "image")];
     all.push(fields_of::<crate::task::SubsetOptions>("subset", "subset"));
-    all.extend(variants_of::<DatasetSpec>("dataset"));
+    let mut datasets = variants_of::<DatasetSpec>("dataset");
+    for official in all_datasets() {
+        let info = official.info();
+        if let Some(described) = datasets.iter_mut().find(|d| d.name == info.name) {
+            let counts = official.counts().iter().map(|c| format!("{:?} {}", c.split, c.images)).collect::<Vec<_>>();
+            let counts = if counts.is_empty() { "not published".to_owned() } else { counts.join(", ") };
+            let _ = write!(
+                described.doc,
+                " {} classes; images: {counts}; metric: {}; licence: {}; files: {}; layout: {}.",
+                info.classes,
+                info.metric,
+                info.licence,
+                info.source,
+                info.layout.join("; ")
+            );
+        }
+    }
+    all.extend(datasets);
     all
 }
 

@@ -1,14 +1,10 @@
 //! Tasks: a dataset, which part of it, and how its images are prepared.
 
-use std::path::PathBuf;
-
-use assay_config::UserPath;
-use assay_data::{
-    Color, Digests, Filter, Glyphs, ImageSpec, Manifest, Resize, Split, Subset, image_folder, omniglot, omniglot_runs,
-};
+use assay_data::{Color, Filter, ImageSpec, ImageStep, Resize, Split, Subset};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::dataset::DatasetSpec;
 use crate::experiment::Checker;
 use crate::metric::Metric;
 
@@ -32,56 +28,6 @@ pub struct TaskSpec {
     pub metric: Option<Metric>,
 }
 
-/// Where images and labels come from.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub enum DatasetSpec {
-    /// A folder for each class, as torchvision's `ImageFolder`; with `splits`, below a folder for each split.
-    ImageFolder {
-        /// The folder.
-        root: UserPath,
-        /// Names of the split folders, such as `["train", "test"]`; none when classes come first.
-        #[serde(default)]
-        splits: Vec<String>,
-    },
-    /// Omniglot: `alphabet/character/drawing.png` in folders or in the official zip files; every character is a class.
-    Omniglot {
-        /// Folders or zip files; a drawing that is in several counts once.
-        sources: Vec<UserPath>,
-    },
-    /// The official one-shot runs of Omniglot, `all_runs.zip` or its folder; use with `FewShot(episodes: Official)`.
-    OmniglotRuns {
-        /// Folder or zip file.
-        path: UserPath,
-    },
-    /// Generated handwriting, drawn when needed; no files.
-    Glyphs(GlyphOptions),
-}
-
-/// Parameters of the generated handwriting.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GlyphOptions {
-    /// Number of alphabets.
-    pub alphabets: u32,
-    /// Characters in each alphabet; every character is a class.
-    pub characters: u32,
-    /// Drawings of each character, one by each drawer.
-    pub drawers: u32,
-    /// How many of the drawers make the test split; zero makes no splits.
-    #[serde(default)]
-    pub test_drawers: u32,
-    /// Different seeds give different alphabets.
-    #[serde(default)]
-    pub seed: u64,
-    /// Width and height of a drawing in pixels.
-    #[serde(default = "side")]
-    pub side: u32,
-}
-
-fn side() -> u32 {
-    28
-}
-
 /// How images are prepared.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +45,9 @@ pub struct ImageOptions {
     /// Grey or RGB.
     #[serde(default = "rgb")]
     pub color: Color,
+    /// What is done before, in order, such as `[Stretch(256, 256, Bicubic)]`.
+    #[serde(default)]
+    pub before: Vec<ImageStep>,
 }
 
 fn bilinear() -> Filter {
@@ -143,10 +92,11 @@ pub enum OnBadImage {
 impl TaskSpec {
     /// The whole preprocessing up to 8-bit pixels.
     pub fn image(&self) -> ImageSpec {
-        let ImageOptions { size, resize, filter, crop, color } = self.image;
+        let ImageOptions { size, resize, filter, crop, color, ref before } = self.image;
         // A filter that is not used must not be in a key.
         let filter = if resize == Resize::None { Filter::Nearest } else { filter };
-        ImageSpec { color, resize, size_px: size, filter, crop_px: crop.unwrap_or(size) }
+        let (crop_px, before) = (crop.unwrap_or(size), before.clone());
+        ImageSpec { color, resize, size_px: size, filter, crop_px, before }
     }
 
     /// Which part of the dataset is used.
@@ -166,77 +116,14 @@ impl TaskSpec {
         image.field("size").expect((1..=4096).contains(&self.image.size), "must be from 1 to 4096");
         let crop = self.image.crop.unwrap_or(self.image.size);
         image.field("crop").expect((1..=self.image.size).contains(&crop), "must be from 1 to `size`");
+        for (i, step) in self.image.before.iter().enumerate() {
+            let is_sound = step.sides().iter().all(|side| (1..=4096).contains(side));
+            image.field(&format!("before.{i}")).expect(is_sound, "must have sides from 1 to 4096");
+        }
         at.field("subset.first_per_class").expect(self.subset.first_per_class != Some(0), "must be at least 1");
         at.field("subset.limit_per_class").expect(self.subset.limit_per_class != Some(0), "must be at least 1");
         let is_share = self.subset.fraction.is_none_or(|f| f > 0.0 && f <= 1.0);
         at.field("subset.fraction").expect(is_share, "must be greater than 0 and at most 1");
-        match &self.dataset {
-            DatasetSpec::Glyphs(glyphs) => glyphs.check(&at.field("dataset")),
-            DatasetSpec::ImageFolder { splits, .. } => {
-                for (i, name) in splits.iter().enumerate() {
-                    let known = split_of(name).is_some();
-                    at.field(&format!("dataset.splits.{i}"))
-                        .expect(known, "must be a folder called train, val or test (or training, validation, testing)");
-                }
-            }
-            DatasetSpec::Omniglot { sources } => {
-                at.field("dataset.sources").expect(!sources.is_empty(), "must name at least one folder or zip")
-            }
-            DatasetSpec::OmniglotRuns { .. } => {}
-        }
-    }
-}
-
-impl GlyphOptions {
-    fn check(&self, at: &Checker<'_>) {
-        for (name, value, most) in [
-            ("alphabets", self.alphabets, 10_000),
-            ("characters", self.characters, 10_000),
-            ("drawers", self.drawers, 10_000),
-        ] {
-            at.field(name).expect((1..=most).contains(&value), &format!("must be from 1 to {most}"));
-        }
-        at.field("side").expect((8..=512).contains(&self.side), "must be from 8 to 512");
-        at.field("test_drawers").expect(self.test_drawers < self.drawers.max(1), "must be less than `drawers`");
-        let drawings = u64::from(self.alphabets) * u64::from(self.characters) * u64::from(self.drawers);
-        at.expect(drawings <= 10_000_000, "must come to at most 10,000,000 drawings");
-    }
-}
-
-fn split_of(name: &str) -> Option<Split> {
-    match name.to_lowercase().as_str() {
-        "train" | "training" => Some(Split::Train),
-        "val" | "valid" | "validation" => Some(Split::Val),
-        "test" | "testing" => Some(Split::Test),
-        _ => None,
-    }
-}
-
-impl DatasetSpec {
-    /// Lists the samples.
-    ///
-    /// # Errors
-    /// When files are missing or not as they should be.
-    pub fn manifest(&self, digests: &dyn Digests) -> anyhow::Result<Manifest> {
-        match self {
-            Self::ImageFolder { root, splits } => {
-                let splits: Vec<_> = splits.iter().filter_map(|name| Some((name.clone(), split_of(name)?))).collect();
-                image_folder(&root.0, &splits, digests)
-            }
-            Self::Omniglot { sources } => {
-                let sources: Vec<PathBuf> = sources.iter().map(|s| s.0.clone()).collect();
-                omniglot(&sources, digests)
-            }
-            Self::OmniglotRuns { path } => omniglot_runs(&path.0, digests),
-            Self::Glyphs(o) => Ok(Glyphs {
-                alphabets: o.alphabets,
-                characters: o.characters,
-                drawers: o.drawers,
-                test_drawers: o.test_drawers,
-                seed: o.seed,
-                side_px: o.side,
-            }
-            .manifest()),
-        }
+        self.dataset.check(&at.field("dataset"));
     }
 }

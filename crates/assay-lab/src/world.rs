@@ -1,10 +1,12 @@
 //! What running steps are lent: a device, threads, and models that are in memory already.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use assay_nn::Extractor;
 use assay_nn::device::OpenDevice;
+
+use crate::pictures::Pictures;
 
 /// The world of a run. Nothing in it changes a result.
 pub struct World {
@@ -12,16 +14,19 @@ pub struct World {
     pub device: OpenDevice,
     /// Threads for decoding and, on the CPU, for inference.
     pub workers: usize,
-    models: Mutex<HashMap<String, Arc<Extractor>>>,
+    /// Decoded images that several steps need.
+    pub pictures: Pictures,
+    /// The least recently used first.
+    models: Mutex<VecDeque<(String, Arc<Extractor>)>>,
 }
 
-/// Models kept in memory; shards of one model come one after the other.
-const MOST_MODELS: usize = 2;
+/// Models kept in memory: steps of different models on the same images come one after the other.
+const MOST_MODELS: usize = 16;
 
 impl World {
     /// A world on `device` with `workers` threads.
     pub fn new(device: OpenDevice, workers: usize) -> Self {
-        Self { device, workers, models: Mutex::default() }
+        Self { device, workers, pictures: Pictures::default(), models: Mutex::default() }
     }
 
     /// The extractor called `name`, loaded if it is not in memory.
@@ -35,14 +40,14 @@ impl World {
     ) -> anyhow::Result<Arc<Extractor>> {
         // Held while loading: device steps run one at a time, so nobody waits.
         let mut models = self.models.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(model) = models.get(name) {
-            return Ok(Arc::clone(model));
-        }
-        let model = Arc::new(load()?);
+        let model = match models.iter().position(|(known, _)| known == name).and_then(|at| models.remove(at)) {
+            Some((_, model)) => model,
+            None => Arc::new(load()?),
+        };
         if models.len() >= MOST_MODELS {
-            models.clear();
+            models.pop_front();
         }
-        models.insert(name.to_owned(), Arc::clone(&model));
+        models.push_back((name.to_owned(), Arc::clone(&model)));
         Ok(model)
     }
 }

@@ -17,6 +17,8 @@ pub use backbone::{Backbone, CONV4_WIDTH, Conv4, Net};
 pub use builder::{Builder, Values};
 pub use checkpoint::{AuditError, Checkpoint, CheckpointError, Dtype, RawTensor, Selection, TensorShape, select};
 pub use extract::{Extractor, batch_size, extract};
-pub use heads::{FewShotClassifier, FewShotDistance, FewShotRule, Head, Trials, few_shot_accuracies, knn_predictions};
+pub use heads::{
+    FewShotClassifier, FewShotDistance, FewShotRule, Head, Trials, few_shot_accuracies, knn_predictions, normalise_rows,
+};
 pub use input::{InputSpec, Range};
 pub use train::{Batch, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, to_safetensors, train};

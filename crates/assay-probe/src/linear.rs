@@ -32,25 +32,26 @@ impl Linear {
         let weight = match &design.axes {
             None => self.weight.clone(),
             Some(axes) => {
-                let (k, d) = (self.classes(), self.dim());
+                let (k, d) = (self.classes(), design.features());
                 let mut out = vec![0.0; k * d];
-                times_transposed(&self.weight, &double(axes), &mut out, (k, d, d));
+                times_transposed(&self.weight, &double(axes), &mut out, (k, d, design.dim));
                 out
             }
         };
-        let bias = self.bias.iter().zip(weight.chunks_exact(design.dim)).map(|(b, w)| b - dot(w, &design.mean));
+        let bias = self.bias.iter().zip(weight.chunks_exact(design.features())).map(|(b, w)| b - dot(w, &design.mean));
         Self { bias: bias.collect(), weight }
     }
 
     /// The classifier in a design's coordinates, from one for features as they are.
     pub fn in_design(&self, design: &Design) -> Self {
-        let bias = self.bias.iter().zip(self.weight.chunks_exact(design.dim)).map(|(b, w)| b + dot(w, &design.mean));
+        let bias =
+            self.bias.iter().zip(self.weight.chunks_exact(design.features())).map(|(b, w)| b + dot(w, &design.mean));
         let weight = match &design.axes {
             None => self.weight.clone(),
             Some(axes) => {
-                let (k, d) = (self.classes(), self.dim());
-                let mut out = vec![0.0; k * d];
-                times(&self.weight, &double(axes), &mut out, (k, d, d));
+                let (k, d) = (self.classes(), design.features());
+                let mut out = vec![0.0; k * design.dim];
+                times(&self.weight, &double(axes), &mut out, (k, design.dim, d));
                 out
             }
         };

@@ -329,7 +329,7 @@ impl<'a> Walk<'a> {
     fn norm_in_features(&self, gradient: &Point) -> f64 {
         let classes = self.targets.classes();
         let mut weight = self.design.to_features(&gradient.weight, classes);
-        for (row, bias) in weight.chunks_exact_mut(self.design.dim).zip(&gradient.bias) {
+        for (row, bias) in weight.chunks_exact_mut(self.design.features()).zip(&gradient.bias) {
             row.iter_mut().zip(&self.design.mean).for_each(|(v, m)| *v += (m * bias) as f32);
         }
         Point { weight, bias: gradient.bias.clone() }.largest()

@@ -75,6 +75,40 @@ fn close(found: &[f64], expected: &[f64], absolute: f64, relative: f64) {
 }
 
 #[test]
+fn fewer_rows_than_features_are_solved_in_what_they_span() {
+    let mut case = case();
+    let Targets::Classes { classes, .. } = case.classes else { unreachable!() };
+    // Every feature many times over, each time with other weights, makes more features than rows.
+    let copies = 2 * case.labels.len() / case.dim + 1;
+    let wide = |row: &[f32]| -> Vec<f32> {
+        (0..copies).flat_map(|c| row.iter().enumerate().map(move |(i, v)| v * ((c * 7 + i) % 5) as f32 + 0.5)).collect()
+    };
+    case.train = case.train.chunks_exact(case.dim).flat_map(wide).collect();
+    case.dim *= copies;
+    assert!(case.dim > case.labels.len());
+    let targets = Targets::Classes { labels: case.labels.clone(), classes };
+    let grid = [1e-4, 1e-2, 1.0];
+    for ((linear, solved), c) in converged(&case, &targets, &grid).iter().zip(grid) {
+        assert_eq!(linear.dim(), case.dim);
+        let (objective, derivative) = linear.objective(&case.train, &targets, c);
+        assert!(
+            solved.converged && (objective - solved.objective).abs() < 1e-5 * objective,
+            "C {c}: {objective} {solved:?}"
+        );
+        assert!(derivative <= 1.2e-4 * case.labels.len() as f64, "C {c}: {derivative}");
+    }
+    // And other images are placed where the classifier in the design expects them.
+    let design = Design::new(case.train.clone(), case.dim).unwrap();
+    let placed = design.place(case.train.clone());
+    solve_grid::<ProbeError>(&design, &targets, &grid, None, Tolerance::default(), &mut |_, linear, _| {
+        let (there, here) = (linear.logits(&placed), linear.to_features(&design).logits(&case.train));
+        assert!(there.iter().zip(&here).all(|(a, b)| (a - b).abs() < 2e-3 * (1.0 + a.abs())));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn the_grid_is_solved_as_scikit_learn_solves_it_to_the_end() {
     let case = case();
     for (name, targets) in [("logistic", &case.classes), ("binary", &case.marks)] {

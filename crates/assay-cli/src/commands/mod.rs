@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod data;
 mod doctor;
 mod export;
 mod gc;
@@ -32,6 +33,7 @@ pub enum Command {
     Gc(gc::Gc),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
+    Data(data::Data),
     Export(export::Export),
     /// Lists what a model may be made of, with all parameters.
     Models(list::List),
@@ -58,6 +60,7 @@ impl Command {
             Self::Gc(command) => command.run(),
             Self::Verify(command) => command.run(),
             Self::Doctor(command) => command.run(),
+            Self::Data(command) => command.run(),
             Self::Export(command) => command.run(),
             Self::Models(command) => command.run("models", assay_lab::models()),
             Self::Tasks(command) => command.run("tasks", assay_lab::tasks()),

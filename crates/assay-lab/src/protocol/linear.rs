@@ -30,6 +30,8 @@ pub struct Linear {
     pub profile: Profile,
     /// Where validation images come from when the dataset has no validation split.
     pub validation: HoldOut,
+    /// Where test images come from when the dataset has no splits at all; the rest is then training images.
+    pub test: HoldOut,
     /// How probabilities are made to mean what they say.
     pub calibration: CalibrationRule,
     /// Whether features are scaled to length 1 first.
@@ -47,6 +49,7 @@ impl Default for Linear {
             grid: None,
             profile: Profile::default(),
             validation: HoldOut::default(),
+            test: HoldOut::default(),
             calibration: CalibrationRule::default(),
             normalize: false,
             resamples: 1000,
@@ -85,12 +88,12 @@ pub enum Grid {
     },
 }
 
-/// A part of the training split that becomes the validation split: the first images of the list after
-/// `numpy.random.seed(seed); numpy.random.shuffle(list)`.
+/// A part of a list of images that becomes a split of its own: the first of the list after `numpy.random.seed(seed);
+/// numpy.random.shuffle(list)`.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HoldOut {
-    /// Share of the training split, rounded down.
+    /// Share of the images, rounded down.
     pub fraction: f64,
     /// Seed of the shuffle.
     pub seed: u32,
@@ -99,6 +102,22 @@ pub struct HoldOut {
 impl Default for HoldOut {
     fn default() -> Self {
         Self { fraction: 0.2, seed: 0 }
+    }
+}
+
+impl HoldOut {
+    /// Takes its part out of a list; both keep the order they had.
+    fn take(self, list: &mut Vec<u32>) -> Vec<u32> {
+        let order = LegacyNumpy::shuffled_range(self.seed, list.len());
+        let count = (self.fraction * list.len() as f64) as usize;
+        let chosen: BTreeSet<usize> = order[..count].iter().copied().collect();
+        let taken = chosen.iter().map(|i| list[*i]).collect();
+        let mut at = 0;
+        list.retain(|_| {
+            at += 1;
+            !chosen.contains(&(at - 1))
+        });
+        taken
     }
 }
 
@@ -121,8 +140,10 @@ impl Protocolled for Linear {
             self.profile == Profile::default() || self.solver == Solver::Logistic,
             "must be left out: it is for `Logistic` alone",
         );
-        let share = self.validation.fraction;
-        at.field("validation.fraction").expect(share > 0.0 && share < 1.0, "must be greater than 0 and less than 1");
+        for (name, HoldOut { fraction, .. }) in [("validation", self.validation), ("test", self.test)] {
+            let is_part = fraction > 0.0 && fraction < 1.0;
+            at.field(&format!("{name}.fraction")).expect(is_part, "must be greater than 0 and less than 1");
+        }
         at.field("resamples").expect((1..=100_000).contains(&self.resamples), "must be from 1 to 100,000");
     }
 
@@ -132,7 +153,7 @@ impl Protocolled for Linear {
             let message = format!("`{:?}` is for images of one class each, and these show several", self.solver);
             return Err(cell.protocol_error("solver", message));
         }
-        let parts = Parts::new(cell.data(), self.validation).map_err(|message| cell.task_error(message))?;
+        let parts = Parts::new(cell.data(), self.validation, self.test).map_err(|message| cell.task_error(message))?;
         parts.check(cell.data(), metric).map_err(|message| cell.task_error(message))?;
         self.add_steps(cell, &parts, metric)
     }
@@ -147,9 +168,11 @@ impl Linear {
     ) -> Result<Output<Scores>, PlanError> {
         let names = cell.names().clone();
         let label = |step: &str| format!("{step}/{}/{}/{}", names.model, names.task, names.protocol);
-        let leaf =
-            |cell: &CellPlan<'_, '_>, part: &[u32]| -> Leaf<LabelledImages> { LabelledImages::leaf(cell.data(), part) };
         let all = parts.all();
+        let classes = classes_of(cell.data(), &all, metric);
+        let leaf = |cell: &CellPlan<'_, '_>, part: &[u32]| -> Leaf<LabelledImages> {
+            LabelledImages::leaf(cell.data(), part, &classes)
+        };
         let (rule, normalize) = (self.rule(), self.normalize);
         let select = SelectProbe {
             features: cell.features_of(&all)?,
@@ -233,12 +256,16 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(manifest: &Manifest, hold_out: HoldOut) -> Result<Self, String> {
+    fn new(manifest: &Manifest, validation: HoldOut, test_part: HoldOut) -> Result<Self, String> {
         let of = |split: Split| -> Vec<u32> {
             let samples = manifest.samples.iter().enumerate().filter(|(_, s)| s.split == split);
             samples.map(|(i, _)| i as u32).collect()
         };
-        let (mut fit, mut choose, test) = (of(Split::Train), of(Split::Val), of(Split::Test));
+        let (mut fit, mut choose, mut test) = (of(Split::Train), of(Split::Val), of(Split::Test));
+        if fit.is_empty() && choose.is_empty() && test.is_empty() {
+            fit = of(Split::Whole);
+            test = test_part.take(&mut fit);
+        }
         if fit.is_empty() || test.is_empty() {
             let (train, test) = (fit.len(), test.len());
             return Err(format!(
@@ -246,11 +273,7 @@ impl Parts {
             ));
         }
         if choose.is_empty() {
-            let order = LegacyNumpy::shuffled_range(hold_out.seed, fit.len());
-            let count = (hold_out.fraction * fit.len() as f64) as usize;
-            let chosen: BTreeSet<u32> = order[..count].iter().map(|i| fit[*i]).collect();
-            fit.retain(|i| !chosen.contains(i));
-            choose = chosen.into_iter().collect();
+            choose = validation.take(&mut fit);
         }
         if fit.is_empty() || choose.is_empty() {
             let train = fit.len() + choose.len();
@@ -271,10 +294,10 @@ impl Parts {
         let classes = |part: &[u32]| -> BTreeSet<u32> {
             part.iter().filter_map(|i| manifest.samples[*i as usize].class()).collect()
         };
-        if metric.is_of_marks() {
-            return Ok(());
-        }
         let name = |class: &u32| manifest.classes[*class as usize].as_str();
+        if metric.is_of_marks() {
+            return self.check_marks(manifest);
+        }
         let fitted = classes(&self.fit);
         if let (1, Some(one)) = (fitted.len(), fitted.first()) {
             return Err(format!(
@@ -295,6 +318,27 @@ impl Parts {
         }
         Ok(())
     }
+
+    /// Every class must be shown by some of the images to learn from, and not by all.
+    fn check_marks(&self, manifest: &Manifest) -> Result<(), String> {
+        let images = manifest.images_showing(&self.fit);
+        let useless = images.iter().enumerate().filter(|(_, n)| **n == 0 || **n == self.fit.len());
+        let names: Vec<&str> = useless.map(|(class, _)| manifest.classes[class].as_str()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let some = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+        Err(format!("{} classes are shown by none or by all of the images to learn from: {some}", names.len()))
+    }
+}
+
+/// The classes that take part: all where images show several, else those with an image.
+fn classes_of(manifest: &Manifest, samples: &[u32], metric: Metric) -> Vec<u32> {
+    if metric.is_of_marks() {
+        return (0..manifest.classes.len() as u32).collect();
+    }
+    let classes: BTreeSet<u32> = samples.iter().filter_map(|i| manifest.samples[*i as usize].class()).collect();
+    classes.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -331,7 +375,7 @@ mod tests {
     fn validation_images_are_the_first_of_the_shuffled_list() {
         use Split::{Test, Train};
         let labels: Vec<_> = (0..12).map(|i| (i % 2, if i < 10 { Train } else { Test })).collect();
-        let parts = Parts::new(&manifest(&labels), HoldOut::default()).unwrap();
+        let parts = Parts::new(&manifest(&labels), HoldOut::default(), HoldOut::default()).unwrap();
         // numpy.random.seed(0); x = list(range(10)); numpy.random.shuffle(x); x[:2] == [2, 8]
         assert_eq!(parts.choose, [2, 8]);
         assert_eq!(parts.test, [10, 11]);
@@ -339,9 +383,21 @@ mod tests {
     }
 
     #[test]
+    fn a_dataset_without_splits_is_split() {
+        let labels: Vec<_> = (0..10).map(|i| (i % 2, Split::Whole)).collect();
+        let parts = Parts::new(&manifest(&labels), HoldOut::default(), HoldOut::default()).unwrap();
+        assert_eq!((parts.test.as_slice(), parts.choose.len(), parts.fit.len()), (&[2, 8][..], 1, 7));
+    }
+
+    #[test]
     fn a_split_of_its_own_is_used_as_it_is() {
         use Split::{Test, Train, Val};
-        let parts = Parts::new(&manifest(&[(0, Val), (1, Train), (0, Train), (1, Test)]), HoldOut::default()).unwrap();
+        let parts = Parts::new(
+            &manifest(&[(0, Val), (1, Train), (0, Train), (1, Test)]),
+            HoldOut::default(),
+            HoldOut::default(),
+        )
+        .unwrap();
         assert_eq!(parts, Parts { fit: vec![1, 2], choose: vec![0], test: vec![3] });
     }
 
@@ -350,7 +406,7 @@ mod tests {
         use Split::{Test, Train, Val};
         let message = |labels: &[(u32, Split)]| {
             let manifest = manifest(labels);
-            let parts = Parts::new(&manifest, HoldOut::default());
+            let parts = Parts::new(&manifest, HoldOut::default(), HoldOut::default());
             parts.and_then(|p| p.check(&manifest, Metric::Top1)).unwrap_err()
         };
         assert!(message(&[(0, Train)]).contains("1 and 0 images"));

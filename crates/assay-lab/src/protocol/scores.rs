@@ -41,10 +41,10 @@ pub struct More {
 pub struct Predictions {
     /// Digest of each image.
     pub images: Vec<[u8; 32]>,
-    /// What the images show.
+    /// What the images show, counted among `classes`.
     pub labels: Labels,
-    /// K.
-    pub classes: usize,
+    /// Indices of the K classes among those of the dataset.
+    pub classes: Vec<u32>,
     /// N × K.
     pub logits: Vec<f32>,
 }
@@ -147,7 +147,7 @@ const PREDICTIONS: &str = "predictions.safetensors";
 
 impl Predictions {
     fn arrays(&self) -> Arrays {
-        let (n, k) = (self.images.len(), self.classes);
+        let (n, k) = (self.images.len(), self.classes.len());
         let arrays = Arrays::new().with("images", Dtype::U8, &[n, 32], self.images.iter().copied()).with(
             "logits",
             Dtype::F32,
@@ -165,10 +165,11 @@ impl Predictions {
         let (_, images) = array(&file, "images", |d: [u8; 32]| d)?;
         let (shape, logits) = array(&file, "logits", f32::from_le_bytes)?;
         anyhow::ensure!(shape.len() == 2 && shape[0] == images.len(), "the shape of the predictions does not fit");
+        let (_, classes) = array(&file, "classes", u32::from_le_bytes)?;
         let labels = match array(&file, "labels", u32::from_le_bytes) {
             Ok((_, labels)) => Labels::Classes(labels),
             Err(_) => Labels::Marks(array(&file, "marks", |[m]: [u8; 1]| Mark::from_code(m))?.1),
         };
-        Ok(Self { images, labels, classes: shape[1], logits })
+        Ok(Self { images, labels, classes, logits })
     }
 }

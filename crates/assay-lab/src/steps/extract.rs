@@ -52,6 +52,9 @@ pub struct ExtractShard {
     /// Number of images; for predictions of cost, and told by `images` already.
     #[serde(skip)]
     pub count: usize,
+    /// Whether other steps of the run need the same images; changes nothing but what is decoded twice.
+    #[serde(skip)]
+    pub shares_pictures: bool,
     /// Precision of the arithmetic.
     pub numeric: &'static str,
 }
@@ -89,7 +92,11 @@ impl Step<World> for ExtractShard {
         let extractor = context.world().extractor(&name, || self.load(context))?;
         let samples = &context.open(&self.images).samples;
         let channels = self.image.color.channels();
-        let load = |i: usize| prepare(&samples[i], &self.image).map(|pixels| self.model.input.apply(&pixels, channels));
+        let pictures = self.shares_pictures.then(|| &context.world().pictures);
+        let load = |i: usize| {
+            let pixels = prepare(&samples[i], &self.image, pictures)?;
+            Ok(self.model.input.apply(&pixels, channels))
+        };
         let (progress, cancel) = (context.ticker(samples.len() as u64, "images"), context.canceller());
         let tick = |done: usize| {
             progress(done as u64);

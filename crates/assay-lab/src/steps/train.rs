@@ -84,7 +84,8 @@ impl Step<World> for TrainBackbone {
 
     fn run(&self, context: &Context<'_, World>) -> anyhow::Result<WeightsArtifact> {
         let manifest = &context.open(&self.manifest).manifest;
-        let images = manifest.samples.iter().map(|s| prepare(s, &self.image)).collect::<anyhow::Result<Vec<_>>>()?;
+        let images =
+            manifest.samples.iter().map(|s| prepare(s, &self.image, None)).collect::<anyhow::Result<Vec<_>>>()?;
         let labels: Vec<u32> = manifest.samples.iter().filter_map(|s| s.class()).collect();
         let loss = match self.method {
             TrainRecipe::Supervised => Loss::Labels { classes: manifest.classes.len() },

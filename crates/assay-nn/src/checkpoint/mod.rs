@@ -3,7 +3,6 @@
 //! [`Checkpoint::open`] reads torch zips, legacy torch files and safetensors into named tensors; nothing in a file is ever
 //! executed. [`Selection`] then finds a backbone in them and audits that it is all there.
 
-mod pickle;
 mod select;
 mod torch;
 
@@ -12,6 +11,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use assay_pickle::PickleError;
 use half::{bf16, f16};
 use safetensors::SafeTensors;
 
@@ -125,6 +125,16 @@ pub enum CheckpointError {
     /// The declared container key does not hold tensors.
     #[error("{0}")]
     Container(String),
+}
+
+impl From<PickleError> for CheckpointError {
+    fn from(error: PickleError) -> Self {
+        match error {
+            PickleError::Damaged => Self::Damaged(error.to_string()),
+            PickleError::Refused(what) => Self::Refused(what),
+            PickleError::TooLarge(what) => Self::TooLarge(what),
+        }
+    }
 }
 
 /// The named tensors of a file.

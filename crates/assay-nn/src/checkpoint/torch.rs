@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
 
-use super::pickle::{self, Callable, Object, View};
+use assay_pickle::{Callable, Object, View, read};
+
 use super::{Checkpoint, CheckpointError, Dtype, RawTensor};
 
 /// Keys under which a state dict is looked for, in this order; a flat dict comes last.
@@ -52,14 +53,14 @@ pub fn read_zip(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, Che
         }
     }
     let program = program.ok_or_else(|| damaged("the zip has no data.pkl: it is not a torch.save file"))?;
-    let (root, _) = pickle::read(&program)?;
+    let (root, _) = read(&program)?;
     collect("torch zip", &root, container, &storages)
 }
 
 pub fn read_legacy(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
     let mut at = 0;
     let mut next = || -> Result<Object, CheckpointError> {
-        let (value, used) = pickle::read(&bytes[at..])?;
+        let (value, used) = read(&bytes[at..])?;
         at += used;
         Ok(value)
     };

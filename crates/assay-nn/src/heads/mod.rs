@@ -17,7 +17,7 @@ fn matrix(features: &[f32], dim: usize, device: &Device) -> Tensor<2> {
 }
 
 /// Scales every row to Euclidean length 1; a row of zeros stays.
-fn normalise_rows(features: &mut [f32], dim: usize) {
+pub fn normalise_rows(features: &mut [f32], dim: usize) {
     for row in features.chunks_exact_mut(dim) {
         let norm = row.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
         if norm > 0.0 {

@@ -9,6 +9,7 @@ pub use score::ScoreProbe;
 pub use select::{SelectProbe, Selection};
 
 use anyhow::Context as _;
+use assay_nn::normalise_rows;
 use assay_probe::{
     Design, Linear, ProbeError, Solved, Targets, Tolerance, nearest_centroid, solve_grid, solve_lda,
     solve_like_scikit_learn, solve_ridge,
@@ -174,10 +175,7 @@ fn named(error: ProbeError, images: &LabelledImages) -> anyhow::Error {
 /// Scales each row to length 1 where `normalize`.
 fn scaled(mut values: Vec<f32>, dim: usize, normalize: bool) -> Vec<f32> {
     if normalize {
-        for row in values.chunks_exact_mut(dim.max(1)) {
-            let length = row.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt().max(1e-12);
-            row.iter_mut().for_each(|v| *v = (f64::from(*v) / length) as f32);
-        }
+        normalise_rows(&mut values, dim);
     }
     values
 }

@@ -46,21 +46,26 @@ impl Step<World> for ScoreProbe {
         let logits = linear.logits(&scaled(table.values, table.dim, self.normalize));
         let judged = match &test.labels {
             Labels::Classes(truth) => {
-                judge_classes(&logits, truth, test.classes, report.temperature, self.calibration, self.resampling)
+                judge_classes(&logits, truth, test.classes.len(), report.temperature, self.calibration, self.resampling)
             }
-            Labels::Marks(marks) => judge_marks(&logits, marks, test.classes, self.metric, self.resampling),
+            Labels::Marks(marks) => judge_marks(&logits, marks, test.classes.len(), self.metric, self.resampling),
         };
         let detail = json!({
             "metric": self.metric.name(),
             "selection": report,
             "fit": solved,
+            "classes": test.classes,
             "per_class": judged.per_class,
             "confusion": judged.confusion,
             "reliability": judged.reliability.map(|[before, after]| json!({ "before": before, "after": after })),
         });
         let of = if self.metric.is_of_marks() { "classes" } else { "images" };
-        let predictions =
-            Predictions { images: test.images.clone(), labels: test.labels.clone(), classes: test.classes, logits };
+        let predictions = Predictions {
+            images: test.images.clone(),
+            labels: test.labels.clone(),
+            classes: test.classes.clone(),
+            logits,
+        };
         Scores::judged(self.metric.name(), judged.metrics, judged.values, of, More { detail, predictions })
     }
 }

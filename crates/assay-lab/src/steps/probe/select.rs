@@ -120,7 +120,7 @@ impl Step<World> for SelectProbe {
         let keeps_last = matches!(self.rule, ProbeRule::Logistic { profile: Profile::SklearnPath, .. });
         let mut done = 0;
         rows.fit(&self.rule, grid, None, &mut |index, linear, solved| {
-            let score = self.metric.of(&linear.quick_logits(&judged), &choose.labels, choose.classes);
+            let score = self.metric.of(&linear.quick_logits(&judged), &choose.labels, choose.classes.len());
             if best.as_ref().is_none_or(|b| score > b.score || (score == b.score && index < b.index)) {
                 best = Some(Best { index, score, linear: linear.clone() });
             }
@@ -136,7 +136,7 @@ impl Step<World> for SelectProbe {
         let values: Vec<GridValue> = values.into_iter().flatten().collect();
         tell(context, keeps_last, &values);
         let temperature = match &choose.labels {
-            Labels::Classes(truth) => Some(best_temperature(&best.linear.logits(&judged), truth, choose.classes)),
+            Labels::Classes(truth) => Some(best_temperature(&best.linear.logits(&judged), truth, choose.classes.len())),
             Labels::Marks(_) => None,
         };
         let start = rows.for_features(last.as_ref().unwrap_or(&best.linear));

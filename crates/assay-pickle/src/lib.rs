@@ -1,4 +1,4 @@
-//! A pickle reader that can build tensors, dicts, lists and plain values, and nothing else.
+//! A pickle reader that can build tensors, arrays, dicts, lists and plain values, and nothing else.
 //!
 //! A pickle is a program for a stack machine that may call any Python function. Here the functions are a closed list
 //! ([`Callable`]); any other name is refused before it could be called. Memory is bounded by the number of objects, and an
@@ -7,7 +7,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::CheckpointError;
+/// Why a pickle is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PickleError {
+    /// It ends early or makes no sense.
+    #[error("the pickle ends early or makes no sense")]
+    Damaged,
+    /// It asks for something that data does not need.
+    #[error("its pickle asks for `{0}`, which is refused: only arrays and plain values are read, and no code is run")]
+    Refused(String),
+    /// It would take too much memory.
+    #[error("it is refused as too large: {0}")]
+    TooLarge(String),
+}
 
 /// A value of a pickle.
 #[derive(Clone, Debug)]
@@ -15,13 +27,15 @@ pub enum Object {
     /// `None`
     None,
     /// `True`, `False`
-    Bool,
+    Bool(bool),
     /// An integer of 64 bits.
     Int(i64),
     /// A float.
     Float,
-    /// A string.
+    /// A string, or bytes that are UTF-8.
     Str(Rc<str>),
+    /// Other bytes.
+    Bytes(Rc<[u8]>),
     /// A tuple.
     Tuple(Rc<[Object]>),
     /// A list; its content is of no use to a checkpoint but for storages' keys.
@@ -34,6 +48,10 @@ pub enum Object {
     Persistent(Rc<[Object]>),
     /// A tensor: a view into a storage.
     Tensor(Rc<View>),
+    /// A numpy array; empty until its state has been read.
+    Array(Rc<RefCell<Array>>),
+    /// A numpy type of elements, such as `<f4`.
+    Dtype(Rc<RefCell<String>>),
     /// Something harmless that no tensor is in.
     Opaque,
 }
@@ -51,6 +69,19 @@ pub struct View {
     pub stride: Vec<usize>,
 }
 
+/// A numpy array.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Array {
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// Type of its elements with their byte order, such as `|u1` or `<f4`.
+    pub dtype: String,
+    /// Whether the first axis is the fastest.
+    pub is_fortran: bool,
+    /// Its bytes.
+    pub data: Rc<[u8]>,
+}
+
 /// What a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callable {
@@ -64,6 +95,12 @@ pub enum Callable {
     Tuple,
     /// `torch.FloatStorage` and the like: the type of a storage's elements.
     Storage(&'static str),
+    /// `numpy.core.multiarray._reconstruct`
+    NewArray,
+    /// `numpy.dtype`
+    Dtype,
+    /// `_codecs.encode`: how Python 3 writes bytes in old protocols.
+    Encode,
     /// Things that logs and arguments are made of: taken and thrown away.
     Harmless,
 }
@@ -84,11 +121,13 @@ fn callable(module: &str, name: &str) -> Option<Callable> {
         ("torch", "CharStorage") => Callable::Storage("i8"),
         ("torch", "ByteStorage") => Callable::Storage("u8"),
         ("torch", "BoolStorage") => Callable::Storage("bool"),
+        ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Callable::NewArray,
+        ("numpy", "dtype") => Callable::Dtype,
+        ("_codecs", "encode") => Callable::Encode,
         ("torch", "device" | "float32" | "float16" | "bfloat16" | "float64" | "int64" | "int32")
         | ("argparse", "Namespace")
-        | ("numpy", "dtype" | "ndarray")
-        | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar" | "_reconstruct")
-        | ("_codecs", "encode")
+        | ("numpy", "ndarray")
+        | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
         | (
             "builtins" | "__builtin__",
             "set" | "frozenset" | "list" | "dict" | "tuple" | "int" | "float" | "complex" | "str" | "bytes"
@@ -102,10 +141,12 @@ fn callable(module: &str, name: &str) -> Option<Callable> {
 
 /// Most objects that a pickle may make; the largest published checkpoints make some hundred thousand.
 const MOST_OBJECTS: usize = 8 << 20;
-const DAMAGED: &str = "the pickle ends early or makes no sense";
 
 /// Reads one pickle from the front of `bytes`; returns the value and how many bytes it took.
-pub fn read(bytes: &[u8]) -> Result<(Object, usize), CheckpointError> {
+///
+/// # Errors
+/// When it is damaged, names what is not on the list, or makes too many objects.
+pub fn read(bytes: &[u8]) -> Result<(Object, usize), PickleError> {
     let mut machine = Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: Vec::new(), made: 0 };
     let value = machine.run()?;
     Ok((value, machine.at))
@@ -120,10 +161,10 @@ struct Machine<'a> {
     made: usize,
 }
 
-type Reading<T> = Result<T, CheckpointError>;
+type Reading<T> = Result<T, PickleError>;
 
-fn damaged() -> CheckpointError {
-    CheckpointError::Damaged(DAMAGED.to_owned())
+fn damaged() -> PickleError {
+    PickleError::Damaged
 }
 
 impl<'a> Machine<'a> {
@@ -152,14 +193,13 @@ impl<'a> Machine<'a> {
     }
 
     fn text(&mut self, n: usize) -> Reading<Object> {
-        let bytes = self.take(n)?;
-        Ok(Object::Str(String::from_utf8_lossy(bytes).into()))
+        Ok(plain(self.take(n)?))
     }
 
     fn push(&mut self, object: Object) -> Reading<()> {
         self.made += 1;
         if self.made > MOST_OBJECTS {
-            return Err(CheckpointError::TooLarge(format!("its pickle makes more than {MOST_OBJECTS} objects")));
+            return Err(PickleError::TooLarge(format!("its pickle makes more than {MOST_OBJECTS} objects")));
         }
         self.stack.push(object);
         Ok(())
@@ -182,7 +222,7 @@ impl<'a> Machine<'a> {
 
     fn store(&mut self, index: usize) -> Reading<()> {
         if index > MOST_OBJECTS {
-            return Err(CheckpointError::TooLarge("its pickle remembers too much".to_owned()));
+            return Err(PickleError::TooLarge("its pickle remembers too much".to_owned()));
         }
         let value = self.stack.last().ok_or_else(damaged)?.clone();
         if self.memo.len() <= index {
@@ -232,12 +272,12 @@ impl<'a> Machine<'a> {
     fn scalar(&mut self, code: u8) -> Reading<()> {
         let value = match code {
             b'N' => Object::None,
-            0x88 | 0x89 => Object::Bool,
+            0x88 | 0x89 => Object::Bool(code == 0x88),
             b'J' => Object::Int(i64::from(self.number::<4>()? as u32 as i32)),
             b'K' => Object::Int(self.number::<1>()? as i64),
             b'M' => Object::Int(self.number::<2>()? as i64),
             b'I' => match self.line()? {
-                "00" | "01" => Object::Bool,
+                digit @ ("00" | "01") => Object::Bool(digit == "01"),
                 digits => Object::Int(digits.trim().parse().map_err(|_| damaged())?),
             },
             b'L' => Object::Int(self.line()?.trim_end_matches('L').parse().map_err(|_| damaged())?),
@@ -287,7 +327,7 @@ impl<'a> Machine<'a> {
                     b'B' => self.length::<4>()?,
                     _ => self.length::<8>()?,
                 };
-                self.take(n).map(|_| Object::Opaque)?
+                plain(self.take(n)?)
             }
         };
         self.push(value)
@@ -356,7 +396,7 @@ impl<'a> Machine<'a> {
                 self.pop_mark()?;
                 self.push(Object::Opaque)
             }
-            other => Err(CheckpointError::Refused(format!("pickle opcode 0x{other:02x}"))),
+            other => Err(PickleError::Refused(format!("pickle opcode 0x{other:02x}"))),
         }
     }
 
@@ -398,20 +438,22 @@ impl<'a> Machine<'a> {
                 let made = call(&function, &arguments)?;
                 self.push(made)
             }
-            // The state of an object: attributes of a dict or of something thrown away.
-            b'b' => self.pop().map(|_| ()),
+            b'b' => {
+                let state = self.pop()?;
+                build(self.stack.last().ok_or_else(damaged)?, &state)
+            }
             b'Q' => match self.pop()? {
                 Object::Tuple(id) => self.push(Object::Persistent(id)),
                 _ => Err(damaged()),
             },
-            _ => Err(CheckpointError::Refused("a persistent id in text form".to_owned())),
+            _ => Err(PickleError::Refused("a persistent id in text form".to_owned())),
         }
     }
 
     fn global(&mut self, module: &str, name: &str) -> Reading<()> {
         match callable(module, name) {
             Some(function) => self.push(Object::Callable(function)),
-            None => Err(CheckpointError::Refused(format!("{module}.{name}"))),
+            None => Err(PickleError::Refused(format!("{module}.{name}"))),
         }
     }
 }
@@ -435,9 +477,55 @@ fn call(function: &Object, arguments: &Object) -> Reading<Object> {
         Object::Callable(Callable::RebuildParameter) => arguments.first().cloned().ok_or_else(damaged),
         Object::Callable(Callable::Tuple) => arguments.first().cloned().ok_or_else(damaged),
         Object::Callable(Callable::Dict) => Ok(Object::Dict(Rc::new(RefCell::new(initial_items(arguments)?)))),
+        Object::Callable(Callable::NewArray) => Ok(Object::Array(Rc::default())),
+        Object::Callable(Callable::Dtype) => match arguments.first() {
+            Some(Object::Str(name)) => Ok(Object::Dtype(Rc::new(RefCell::new(name.to_string())))),
+            _ => Err(damaged()),
+        },
+        Object::Callable(Callable::Encode) => match &arguments[..] {
+            // Every character is a byte.
+            [Object::Str(text), Object::Str(codec)] if matches!(&**codec, "latin1" | "latin-1") => {
+                let bytes = text.chars().map(|c| u8::try_from(u32::from(c)).map_err(|_| damaged()));
+                Ok(plain(&bytes.collect::<Reading<Vec<u8>>>()?))
+            }
+            _ => Ok(Object::Opaque),
+        },
         Object::Callable(Callable::Harmless) | Object::Opaque => Ok(Object::Opaque),
         _ => Err(damaged()),
     }
+}
+
+fn plain(bytes: &[u8]) -> Object {
+    std::str::from_utf8(bytes).map_or_else(|_| Object::Bytes(bytes.into()), |text| Object::Str(text.into()))
+}
+
+/// Gives an object its state. Attributes of dicts and of what is thrown away are passed over.
+fn build(object: &Object, state: &Object) -> Reading<()> {
+    match (object, state) {
+        // (version, shape, dtype, is Fortran's order, data)
+        (Object::Array(array), Object::Tuple(state)) => {
+            let [_, shape, Object::Dtype(dtype), Object::Bool(is_fortran), data] = &state[..] else {
+                return Err(damaged());
+            };
+            let data: Rc<[u8]> = match data {
+                Object::Bytes(bytes) => Rc::clone(bytes),
+                Object::Str(text) => text.as_bytes().into(),
+                // Arrays of objects.
+                _ => return Ok(()),
+            };
+            let (shape, dtype) = (sizes(shape)?, dtype.borrow().clone());
+            *array.borrow_mut() = Array { shape, dtype, is_fortran: *is_fortran, data };
+        }
+        // (version, byte order, …)
+        (Object::Dtype(dtype), Object::Tuple(state)) => {
+            if let Some(Object::Str(order)) = state.get(1) {
+                let name = dtype.borrow().trim_start_matches(['<', '>', '|', '=']).to_owned();
+                *dtype.borrow_mut() = format!("{order}{name}");
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// `OrderedDict([[key, value], …])`, as protocol 0 and 1 write it.
@@ -451,22 +539,21 @@ fn initial_items(arguments: &[Object]) -> Reading<Vec<(Object, Object)>> {
     list.borrow().iter().map(pair).collect()
 }
 
+fn sizes(object: &Object) -> Reading<Vec<usize>> {
+    let Object::Tuple(items) = object else { return Err(damaged()) };
+    let size = |item: &Object| match item {
+        Object::Int(value) => usize::try_from(*value).map_err(|_| damaged()),
+        _ => Err(damaged()),
+    };
+    items.iter().map(size).collect()
+}
+
 /// `(storage, offset, size, stride, …)`
 fn rebuild_tensor(arguments: &[Object]) -> Reading<Object> {
     let [Object::Persistent(storage), Object::Int(offset), shape, stride, ..] = arguments else {
         return Err(damaged());
     };
-    let numbers = |object: &Object| match object {
-        Object::Tuple(items) => items
-            .iter()
-            .map(|item| match item {
-                Object::Int(value) => usize::try_from(*value).map_err(|_| damaged()),
-                _ => Err(damaged()),
-            })
-            .collect::<Reading<Vec<_>>>(),
-        _ => Err(damaged()),
-    };
-    let (shape, stride) = (numbers(shape)?, numbers(stride)?);
+    let (shape, stride) = (sizes(shape)?, sizes(stride)?);
     let offset = usize::try_from(*offset).map_err(|_| damaged())?;
     if shape.len() != stride.len() || shape.len() > 8 {
         return Err(damaged());
@@ -474,7 +561,26 @@ fn rebuild_tensor(arguments: &[Object]) -> Reading<Object> {
     Ok(Object::Tensor(Rc::new(View { storage: Rc::clone(storage), offset, shape, stride })))
 }
 
+impl Object {
+    /// The value of a key, where this is a dict.
+    pub fn entry(&self, key: &str) -> Option<Object> {
+        let Self::Dict(dict) = self else { return None };
+        let dict = dict.borrow();
+        dict.iter().find(|(k, _)| matches!(k, Self::Str(k) if &**k == key)).map(|(_, v)| v.clone())
+    }
+
+    /// The items, where this is a list or a tuple.
+    pub fn items(&self) -> Option<Vec<Object>> {
+        match self {
+            Self::List(list) => Some(list.borrow().clone()),
+            Self::Tuple(items) => Some(items.to_vec()),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -507,6 +613,18 @@ mod tests {
         }
         assert!(read(b"r\xff\xff\xff\xff.").is_err());
         assert!(read(b"Nr\xff\xff\xff\x7f.").is_err());
+    }
+
+    #[test]
+    fn arrays_of_numpy() {
+        // What Python 2 writes for `numpy.array([[1, 200]], dtype="u1")`.
+        let mut bytes =
+            b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01K\x01K\x02\x86"
+                .to_vec();
+        bytes.extend(b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x01\xc8tb.");
+        let Object::Array(array) = read(&bytes).unwrap().0 else { panic!("an array") };
+        let expected = Array { shape: vec![1, 2], dtype: "|u1".into(), is_fortran: false, data: [1, 200][..].into() };
+        assert_eq!(*array.borrow(), expected);
     }
 
     #[test]

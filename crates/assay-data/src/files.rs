@@ -1,0 +1,214 @@
+//! The files of a dataset, wherever they lie: in a folder, or inside a zip or tar that is read in place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use rayon::prelude::*;
+use walkdir::WalkDir;
+
+use crate::decode::ImageError;
+use crate::digests::Digests;
+use crate::source::{Archive, Origin};
+
+/// A file in a folder or an archive: its path inside, and where it is.
+pub(crate) type Found = (String, Origin);
+
+/// A list, an annotation or a table larger than this is refused.
+const LARGEST_TEXT: u64 = 256 << 20;
+
+/// The files under a folder or in an archive, by their path inside, with `/` between folders.
+pub(crate) struct Files {
+    source: PathBuf,
+    /// The folder inside that paths are given from; empty or ending in `/`.
+    base: String,
+    all: Arc<BTreeMap<String, Origin>>,
+}
+
+impl Files {
+    /// Lists a folder, a `.zip` or a `.tar`.
+    ///
+    /// # Errors
+    /// When it is missing, cannot be read, or is a packed file that cannot be read in place.
+    pub fn open(source: &Path) -> anyhow::Result<Self> {
+        Ok(Self { source: source.to_owned(), base: String::new(), all: Arc::new(list(source)?.into_iter().collect()) })
+    }
+
+    /// The same files seen from the folder that holds `marker` (a file or folder inside): the one nearest to the top.
+    ///
+    /// # Errors
+    /// When it is nowhere.
+    pub fn at(&self, marker: &str) -> anyhow::Result<Self> {
+        let base = |name: &str| -> Option<String> {
+            let end = name.find(marker)?;
+            let (before, after) = (&name[..end], &name[end + marker.len()..]);
+            let is_whole = (before.is_empty() || before.ends_with('/')) && (after.is_empty() || after.starts_with('/'));
+            is_whole.then(|| before.to_owned())
+        };
+        let bases = self.all.keys().filter_map(|name| base(name));
+        let found = bases.min_by_key(|b| (b.matches('/').count(), b.clone()));
+        let base = found.with_context(|| format!("{marker} is missing in {}", self.source.display()))?;
+        Ok(Self { source: self.source.clone(), base, all: Arc::clone(&self.all) })
+    }
+
+    /// The same files seen from a folder inside this one.
+    pub fn inside(self, folder: &str) -> Self {
+        Self { base: format!("{}{folder}/", self.base), ..self }
+    }
+
+    /// Where the files are.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.get(path).is_some()
+    }
+
+    pub fn get(&self, path: &str) -> Option<&Origin> {
+        self.all.get(&format!("{}{path}", self.base))
+    }
+
+    /// Paths of the files in a folder, sorted, given as [`get`](Self::get) takes them; `folder` is empty or ends in `/`.
+    pub fn under<'f>(&'f self, folder: &str) -> impl Iterator<Item = &'f str> {
+        let prefix = format!("{}{folder}", self.base);
+        let base = self.base.len();
+        let from = self.all.range(prefix.clone()..);
+        from.take_while(move |(name, _)| name.starts_with(&prefix)).map(move |(name, _)| &name[base..])
+    }
+
+    /// How a file is called in messages.
+    pub fn name(&self, path: &str) -> String {
+        self.source.join(format!("{}{path}", self.base)).display().to_string()
+    }
+
+    /// Content of a list or an annotation.
+    ///
+    /// # Errors
+    /// When it is missing or unreasonably large.
+    pub fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let origin = self.get(path).with_context(|| format!("{} is missing", self.name(path)))?;
+        read(origin).with_context(|| format!("reading {}", self.name(path)))
+    }
+
+    /// The same as text.
+    ///
+    /// # Errors
+    /// When it is missing, unreasonably large or not UTF-8.
+    pub fn text(&self, path: &str) -> anyhow::Result<String> {
+        String::from_utf8(self.bytes(path)?).with_context(|| format!("{} is not a text", self.name(path)))
+    }
+
+    /// The lines of a text that are not empty, without the space around them.
+    ///
+    /// # Errors
+    /// Those of [`text`](Self::text).
+    pub fn lines(&self, path: &str) -> anyhow::Result<Vec<String>> {
+        let text = self.text(path)?;
+        Ok(text
+            .lines()
+            .map(|l| l.trim().trim_start_matches('\u{feff}'))
+            .filter(|l| !l.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Digests of the contents of some files.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn digests(&self, origins: &[&Origin], digests: &dyn Digests) -> anyhow::Result<Vec<blake3::Hash>> {
+        content_digests(&self.source, origins, digests)
+    }
+}
+
+/// Reads a small file.
+pub(crate) fn read(origin: &Origin) -> anyhow::Result<Vec<u8>> {
+    match origin {
+        Origin::File(path) => {
+            let length = std::fs::metadata(path)?.len();
+            ensure!(length <= LARGEST_TEXT, "it has {length} bytes, and at most {LARGEST_TEXT} are read");
+            Ok(std::fs::read(path)?)
+        }
+        Origin::Member { archive, index } => Ok(archive.read(*index)?),
+        _ => bail!("it is not a file"),
+    }
+}
+
+/// Lists the files of a folder or an archive, sorted by path.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
+    let mut found: Vec<Found> = if source.is_dir() {
+        let mut files = Vec::new();
+        for entry in WalkDir::new(source).follow_links(true) {
+            let entry = entry.with_context(|| format!("reading the folder {}", source.display()))?;
+            if entry.file_type().is_file() {
+                let inside =
+                    entry.path().strip_prefix(source).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
+                files.push((inside, Origin::File(entry.into_path())));
+            }
+        }
+        files
+    } else {
+        let archive = Arc::new(Archive::open(source)?);
+        let member = |(index, name)| (name, Origin::Member { archive: Arc::clone(&archive), index });
+        archive.members()?.into_iter().map(member).collect()
+    };
+    found.retain(|(name, _)| !name.starts_with("__MACOSX"));
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+/// Digests of the contents of `origins`, which are all from `source`.
+pub(crate) fn content_digests(
+    source: &Path,
+    origins: &[&Origin],
+    digests: &dyn Digests,
+) -> anyhow::Result<Vec<blake3::Hash>> {
+    let of_file = |path: &Path| {
+        digests.file(&source.to_string_lossy(), path).with_context(|| format!("reading {}", path.display()))
+    };
+    let member = |origin: &&Origin| match origin {
+        Origin::Member { archive, index } => Some((Arc::clone(archive), *index)),
+        _ => None,
+    };
+    let members: Vec<_> = origins.iter().filter_map(member).collect();
+    if members.is_empty() {
+        return origins.par_iter().map(|origin| of_file(origin.file().context("a file")?)).collect();
+    }
+    let archive_digest = of_file(source)?;
+    let wanted: Vec<u8> = members.iter().flat_map(|(_, index)| (*index as u64).to_le_bytes()).collect();
+    let bytes = digests.memo("archive members", &[archive_digest.as_bytes(), &wanted], &mut || {
+        let hashed: Result<Vec<_>, ImageError> =
+            members.iter().map(|(archive, index)| Ok(*blake3::hash(&archive.read(*index)?).as_bytes())).collect();
+        Ok(hashed.with_context(|| format!("reading {}", source.display()))?.concat())
+    })?;
+    ensure!(bytes.len() == 32 * origins.len(), "the digests kept of {} are incomplete", source.display());
+    Ok(bytes.chunks_exact(32).map(|c| blake3::Hash::from_bytes(c.try_into().expect("32 bytes"))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_marker_finds_the_folder_nearest_to_the_top() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["deep/er/data/list.txt", "deep/data/list.txt", "deep/data/my list.txt"] {
+            fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(path), path).unwrap();
+        }
+        let files = Files::open(dir.path()).unwrap();
+        let inner = files.at("data/list.txt").unwrap();
+        assert_eq!(inner.text("data/list.txt").unwrap(), "deep/data/list.txt");
+        assert_eq!(inner.under("data/").collect::<Vec<_>>(), ["data/list.txt", "data/my list.txt"]);
+        let error = files.at("list").err().unwrap().to_string();
+        assert!(error.starts_with("list is missing in"), "{error}");
+    }
+}
