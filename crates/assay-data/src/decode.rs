@@ -6,6 +6,8 @@ use image::{DynamicImage, ImageReader, Limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::jpeg;
+
 /// What a pixel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Color {
@@ -62,9 +64,9 @@ pub struct Picture {
 }
 
 /// An image with a longer side is refused.
-const LONGEST_SIDE_PX: u32 = 32_768;
+pub(crate) const LONGEST_SIDE_PX: u32 = 32_768;
 /// An image whose pixels take more memory is refused.
-const MOST_BYTES: u64 = 1 << 30;
+pub(crate) const MOST_BYTES: u64 = 1 << 30;
 
 impl Picture {
     /// Decodes an image file. Alpha is dropped, palettes are looked up, 16 bits become the upper 8, and EXIF rotation is
@@ -75,6 +77,11 @@ impl Picture {
     pub fn decode(bytes: &[u8], color: Color) -> Result<Self, ImageError> {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
+        }
+        if bytes.starts_with(&[0xff, 0xd8])
+            && let Some(picture) = jpeg::decode(bytes)?
+        {
+            return Ok(picture.into_color(color));
         }
         let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Unreadable)?;
         if reader.format().is_none() {

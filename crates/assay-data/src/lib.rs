@@ -14,6 +14,7 @@ mod episodes;
 mod files;
 mod folder;
 mod glyphs;
+mod jpeg;
 mod manifest;
 mod mat;
 mod omniglot;

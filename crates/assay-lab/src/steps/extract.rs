@@ -76,7 +76,7 @@ impl ExtractShard {
 
 impl Step<World> for ExtractShard {
     const KIND: &'static str = "features";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Output = Features;
 
     fn resource(&self) -> Resource {
