@@ -33,6 +33,9 @@ const MOST_BYTES: i64 = 4 << 30;
 /// Row groups kept in memory: neighbouring images are asked for together.
 const KEPT: usize = 2;
 
+/// Encoded images of a row group.
+type Encoded = Vec<Vec<u8>>;
+
 /// A file whose row groups are read when an image of theirs is asked for.
 #[derive(Debug)]
 struct Table {
@@ -40,7 +43,7 @@ struct Table {
     column: String,
     /// First row of each row group, and the number of rows.
     starts: Vec<usize>,
-    kept: Mutex<VecDeque<(usize, Arc<Vec<Vec<u8>>>)>>,
+    kept: Mutex<VecDeque<(usize, Arc<Encoded>)>>,
 }
 
 impl Container for Table {
