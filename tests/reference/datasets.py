@@ -231,7 +231,8 @@ listed("flowers102", rows)
 # Food-101, in a tar.
 root = OUT / "food101" / "food-101"
 meta = {"train": {}, "test": {}}
-for kind, name in enumerate(["apple_pie", "waffles"]):
+# The official file does not sort its classes.
+for kind, name in [(1, "waffles"), (0, "apple_pie")]:
     for i in range(6):
         put(root / "images" / name / f"{100 * kind + i}.jpg", kind)
         meta["train" if i < 4 else "test"].setdefault(name, []).append(f"{name}/{100 * kind + i}")

@@ -48,8 +48,9 @@ impl LabelledImages {
             // All classes take part.
             Labels::Marks(marks.collect())
         } else {
-            let place = |class: u32| classes.binary_search(&class).ok().map(|at| at as u32);
-            Labels::Classes(chosen().filter_map(|s| place(s.class()?)).collect())
+            let place =
+                |class: u32| classes.binary_search(&class).expect("every class of the samples takes part") as u32;
+            Labels::Classes(chosen().filter_map(|s| s.class()).map(place).collect())
         };
         let names = chosen().map(|s| s.path.clone()).collect();
         let all = Self { images, names, labels, classes: classes.to_vec() };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use anyhow::{Context as _, ensure};
+use indexmap::IndexMap;
 
 use super::{Listing, Names};
 use crate::files::Files;
@@ -63,13 +64,13 @@ pub fn dtd(files: &Files, partition: u32) -> anyhow::Result<Listing> {
     by_name(base, rows)
 }
 
-/// `meta/{train,test}.json`: for each class its images.
+/// `meta/{train,test}.json`: for each class its images, in the order of the file.
 pub fn food101(files: &Files) -> anyhow::Result<Listing> {
     let base = files.at("meta/train.json")?;
     let mut rows = Vec::new();
     for (name, split) in [("train", Split::Train), ("test", Split::Test)] {
         let list = format!("meta/{name}.json");
-        let lists: BTreeMap<String, Vec<String>> = serde_json::from_slice(&base.bytes(&list)?)
+        let lists: IndexMap<String, Vec<String>> = serde_json::from_slice(&base.bytes(&list)?)
             .with_context(|| format!("{} is not a JSON object of lists of images", base.name(&list)))?;
         for (class, images) in lists {
             rows.extend(images.into_iter().map(|image| (split, format!("images/{image}.jpg"), class.clone())));
