@@ -19,12 +19,12 @@ def pixels(count, stream):
     return ((hashed(count, stream) + 1.0) * 128.0).astype(np.uint8)
 
 
-def tensors(shapes):
-    """Values for named tensors, by their position in the order of names."""
+def tensors(shapes, first=0):
+    """Values for named tensors, by their position in the order of names, from the stream after `first` on."""
     out = {}
     for k, name in enumerate(sorted(shapes)):
         shape = shapes[name]
-        v = hashed(int(np.prod(shape, dtype=np.int64)), k + 1)
+        v = hashed(int(np.prod(shape, dtype=np.int64)), first + k + 1)
         if name.endswith("running_var"):
             v = 1.0 + 0.3 * v
         elif len(shape) == 1 and name.endswith("weight"):

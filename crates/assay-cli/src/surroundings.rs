@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use assay_config::{Environment, Problem};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
@@ -50,6 +51,12 @@ pub fn libdevice() -> Option<PathBuf> {
     let usual = ["/usr/local/cuda", "/opt/cuda", "/usr/lib/cuda", "/usr"].map(PathBuf::from);
     let mut places = named.into_iter().chain(usual).map(|root| root.join("nvvm/libdevice/libdevice.10.bc"));
     places.find(|path| path.exists())
+}
+
+/// Writes a file that must not exist yet.
+pub fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut file = std::fs::File::create_new(path).with_context(|| format!("creating {}", path.display()))?;
+    file.write_all(bytes).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Threads of this machine.

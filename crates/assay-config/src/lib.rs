@@ -19,3 +19,8 @@ pub use names::{Pattern, Patterns, nearest};
 pub use paths::{Environment, UserPath};
 pub use problem::{Place, Problem, Problems, Sources};
 pub use tree::{Body, Field, Kind, Tree};
+
+/// A value as it could be written in an experiment, with what has a default written out.
+pub fn to_ron<T: serde::Serialize>(value: &T) -> Option<String> {
+    ron::to_string(value).ok()
+}

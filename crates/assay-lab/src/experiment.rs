@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use assay_config::{Document, Entry, Environment, Override, Pattern, Patterns, Place, Problems, nearest};
+use assay_nn::Checkpoint;
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -92,11 +93,12 @@ impl Experiment {
         experiment
     }
 
-    /// Reads a file for its tasks alone; it need not evaluate anything.
+    /// Reads a file for its models and tasks alone; it need not evaluate anything, and what it names need not be there.
     pub fn load_catalogue(path: &Path, environment: Environment) -> Self {
         let document = Document::load(path, &SECTIONS, &[], environment);
+        let models = decode_section(&document, "models", &mut IndexMap::new(), ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut IndexMap::new(), TaskSpec::check);
-        Self { document, models: IndexMap::new(), tasks, protocols: IndexMap::new(), cells: Vec::new() }
+        Self { document, models, tasks, protocols: IndexMap::new(), cells: Vec::new() }
     }
 
     /// Notes that there is no such task, unless something else is wrong with the file.
@@ -202,6 +204,26 @@ impl Experiment {
         }
     }
 
+    /// Where the files of an entry are to be had, as far as it is known.
+    fn where_to_get(&self, section: &str, name: &str) -> String {
+        let url = match section {
+            "models" => self.models.get(name).and_then(|model| model.about.url.clone()),
+            "tasks" => {
+                let official = self.tasks.get(name).and_then(|task| task.dataset.official());
+                official.map(|(official, ..)| {
+                    let source = official.info().source;
+                    let file = self.document.path.display();
+                    format!("{source}; `assay data check {name} --file {file}` says how the folder should look")
+                })
+            }
+            _ => None,
+        };
+        match url {
+            Some(url) => format!("to be had at {url}"),
+            None => "paths are relative to the file that they are written in".to_owned(),
+        }
+    }
+
     /// Files that the evaluated entries name must exist.
     fn check_paths(&self, paths: &IndexMap<(String, String), Vec<(PathBuf, Place)>>) {
         let mut used: Vec<(&str, &str)> = Vec::new();
@@ -219,13 +241,9 @@ impl Experiment {
         used.dedup();
         for (section, name) in used {
             for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
-                if !path.exists() {
-                    self.document.problems.add(
-                        place,
-                        format!("{} does not exist", path.display()),
-                        "not found",
-                        Some("paths are relative to the file that they are written in".to_owned()),
-                    );
+                if !Checkpoint::locate(path).exists() {
+                    let message = format!("{} does not exist", path.display());
+                    self.document.problems.add(place, message, "not found", Some(self.where_to_get(section, name)));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use assay_config::UserPath;
 use assay_data::augment::Views;
-use assay_nn::{Backbone, InputSpec, Range};
+use assay_nn::{Backbone, InputSpec, Pool, Range, Tap};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,15 +17,46 @@ pub struct ModelSpec {
     /// Where its weights come from. `Pixels` has none.
     #[serde(default)]
     pub weights: Option<Weights>,
-    /// Mean and standard deviation of the channels. Without it: `ImageNet` for ResNets, `None` for the others.
+    /// Where features are taken: `layer1` to `layer4`, or `block1` to the last of a transformer. The end of the network where
+    /// nothing is said.
     #[serde(default)]
-    pub normalization: Option<Normalization>,
+    pub layer: Option<String>,
+    /// How positions become one row of features; what the network itself does where nothing is said.
+    #[serde(default)]
+    pub pool: Option<Pool>,
+    /// What is known of the weights; changes no result.
+    #[serde(default)]
+    pub about: About,
+    /// Mean and standard deviation of the channels.
+    #[serde(default)]
+    pub normalization: Normalization,
     /// What the pixel values 0 and 255 become before normalisation.
     #[serde(default)]
     pub range: Range,
     /// Whether dark and light are exchanged before anything else (ink = 1).
     #[serde(default)]
     pub polarity: Polarity,
+}
+
+/// What is known of weights.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Where the file is to be had; told when it is missing.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Top-1 accuracy on ImageNet in percent, as its authors report it for a linear classifier.
+    #[serde(default)]
+    pub imagenet_top1: Option<f64>,
+    /// Epochs of pretraining.
+    #[serde(default)]
+    pub epochs: Option<u32>,
+    /// The paper.
+    #[serde(default)]
+    pub citation: Option<String>,
+    /// What else to know.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// Where weights come from.
@@ -36,7 +67,8 @@ pub enum Weights {
         /// Different seeds give different weights.
         seed: u64,
     },
-    /// A torch file (`.pth`, `.pth.tar`, `.th`) or `.safetensors`.
+    /// A torch file (`.pth`, `.pth.tar`, `.th`), `.safetensors` (of several, the index), `.npz`, a pickle of arrays, or a
+    /// TensorFlow checkpoint (its `.index`).
     File(FileWeights),
     /// Trained here, before anything that needs them.
     Trained(TrainedWeights),
@@ -127,12 +159,17 @@ fn projection() -> u32 {
 }
 
 /// Mean and standard deviation of input channels.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
+    /// What the backbone is usually trained with: `None` for `Pixels` and `Conv4`, `Clip` for CLIP, `ImageNet` for all others.
+    #[default]
+    Usual,
     /// Neither.
     None,
     /// ImageNet's: mean 0.485, 0.456, 0.406; standard deviation 0.229, 0.224, 0.225.
     ImageNet,
+    /// CLIP's: mean 0.48145466, 0.4578275, 0.40821073; standard deviation 0.26862954, 0.26130258, 0.27577711.
+    Clip,
     /// These, one number for each channel.
     MeanStd {
         /// Subtracted from each channel.
@@ -155,20 +192,36 @@ pub enum Polarity {
 impl ModelSpec {
     /// How pixels become its input.
     pub fn input(&self) -> InputSpec {
-        let resnet = !matches!(self.backbone, Backbone::Pixels | Backbone::Conv4(_));
-        let default = if resnet { Normalization::ImageNet } else { Normalization::None };
-        let (mean, std) = match self.normalization.as_ref().unwrap_or(&default) {
-            Normalization::None => (vec![], vec![]),
+        let usual = match self.backbone {
+            Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
+            Backbone::Clip(_) => Normalization::Clip,
+            _ => Normalization::ImageNet,
+        };
+        let chosen = if self.normalization == Normalization::Usual { &usual } else { &self.normalization };
+        let (mean, std) = match chosen {
+            Normalization::Usual | Normalization::None => (vec![], vec![]),
             Normalization::ImageNet => (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]),
+            Normalization::Clip => {
+                (vec![0.481_454_66, 0.457_827_5, 0.408_210_73], vec![0.268_629_55, 0.261_302_6, 0.275_777_1])
+            }
             Normalization::MeanStd { mean, std } => (mean.clone(), std.clone()),
         };
         InputSpec { range: self.range, invert: self.polarity == Polarity::Inverted, mean, std }
     }
 
+    /// Where its features are taken.
+    ///
+    /// # Errors
+    /// When the backbone has no such layer or cannot pool so.
+    pub fn tap(&self) -> Result<Tap, String> {
+        self.backbone.tap(self.layer.as_deref(), self.pool)
+    }
+
     pub(crate) fn check(&self, at: &Checker<'_>) {
-        if let Backbone::Conv4(spec) = &self.backbone {
-            at.field("backbone.channels").expect([1, 3].contains(&spec.channels), "must be 1 (grey) or 3 (RGB)");
-            at.field("backbone.width").expect((1..=4096).contains(&spec.width), "must be from 1 to 4096");
+        if let Some(fault) = self.backbone.fault() {
+            at.field("backbone").problem(fault, "here");
+        } else if let Err(what) = self.tap() {
+            at.field(if self.layer.is_some() { "layer" } else { "pool" }).problem(&what, "here");
         }
         match (&self.backbone, &self.weights) {
             (Backbone::Pixels, Some(_)) => at.field("weights").problem("`Pixels` has no weights", "leave this out"),
@@ -179,7 +232,7 @@ impl ModelSpec {
             ),
             (_, Some(Weights::Trained(trained))) => trained.check(&at.field("weights")),
         }
-        if let Some(Normalization::MeanStd { mean, std }) = &self.normalization {
+        if let Normalization::MeanStd { mean, std } = &self.normalization {
             let at = at.field("normalization");
             at.expect(
                 mean.len() == std.len() && [1, 3].contains(&mean.len()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use assay_config::{Document, Environment, Override, Problem};
 use assay_data::{Color, ImageSpec, Manifest};
 use assay_engine::{Facts, Leaf, Origin, Output, Plan, Step, Store};
-use assay_nn::Backbone;
+use assay_nn::Tap;
 
 use crate::data::TaskData;
 use crate::experiment::{Cell, Experiment, quote};
@@ -357,7 +357,12 @@ impl<'a> Planner<'a> {
         ];
         Ok(Extraction {
             names: (model_name.to_owned(), task_name.to_owned()),
-            model: ModelRecipe { backbone: model.backbone.clone(), weights, input: model.input() },
+            model: ModelRecipe {
+                backbone: model.backbone.clone(),
+                weights,
+                input: model.input(),
+                tap: model.tap().unwrap_or(Tap::END),
+            },
             image,
             origins,
             shares_pictures: false,
@@ -405,8 +410,8 @@ fn fits(model: &ModelSpec, color: Color, side: u32) -> Result<(), String> {
             "its {name} takes {wanted} channels, and images have {channels}: `color: {color}` gives what it wants"
         ));
     }
-    if backbone.features(channels, side as usize).is_none() {
-        let least = if matches!(backbone, Backbone::Conv4(_)) { 16 } else { 32 };
+    let least = backbone.least_side();
+    if (side as usize) < least {
         return Err(format!(
             "its {} needs images of at least {least}×{least} pixels, and these have {side}×{side}",
             backbone.name()
@@ -501,7 +506,8 @@ impl CellPlan<'_, '_> {
     /// The checkpoint with its classifier, and the classifier's name.
     pub fn head(&mut self) -> Result<(Leaf<CheckpointPlace>, &'static str), PlanError> {
         let model = &self.cell.model;
-        let layer = self.planner.experiment.models[model].backbone.classifier();
+        let spec = &self.planner.experiment.models[model];
+        let layer = spec.backbone.classifier().filter(|_| spec.tap().is_ok_and(|tap| tap.is_end()));
         let found = match self.planner.weights(model)? {
             Ready::File(facts) => facts.with_head,
             _ => None,

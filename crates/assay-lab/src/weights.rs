@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use assay_config::to_ron;
 use assay_engine::{Digest, Facts, FramedHasher, Leaf, Moved, Outside, Stamped};
 use assay_nn::device::{DeviceChoice, open};
-use assay_nn::{AuditError, Backbone, Checkpoint, RawTensor, Selection, select};
+use assay_nn::{AuditError, Backbone, Checkpoint, CheckpointError, Found, RawTensor, Selection, identify, select};
 use serde::Serialize;
 
 use crate::model::FileWeights;
@@ -57,22 +58,24 @@ impl CheckpointPlace {
     /// Reads and audits the tensors: those of the backbone, and of its classifier when they are there.
     pub fn load(&self) -> Result<BTreeMap<String, RawTensor>, WeightsProblem> {
         let plain = |message: String| WeightsProblem { message, help: None };
-        let checkpoint = Checkpoint::open(&self.path, self.container.as_deref())
-            .map_err(|e| plain(format!("{}: {e}", self.path.display())))?;
+        let checkpoint =
+            Checkpoint::open(&self.path, self.container.as_deref()).map_err(|e| unreadable(&self.path, &e))?;
         let device = open(DeviceChoice::Cpu).map_err(plain)?.device;
-        let head = self.backbone.classifier().map(|name| [format!("{name}.weight"), format!("{name}.bias")]);
-        let optional: Vec<&str> = head.iter().flatten().map(String::as_str).collect();
-        select(&checkpoint, &self.selection, &self.backbone.tensors(&device), &optional).map_err(
-            |AuditError { lines, help }| WeightsProblem {
-                message: format!(
-                    "{} does not hold a {}: {}",
-                    self.path.display(),
-                    self.backbone.name(),
-                    lines.join("; ")
-                ),
+        let name = self.backbone.name();
+        let found = select(&checkpoint, &self.selection, &self.backbone.wanted(&device));
+        found.map(|Found { tensors, .. }| tensors).map_err(|AuditError { lines, help }| {
+            // A wrong prefix has its advice already.
+            let other = identify(&checkpoint, &device)
+                .filter(|guess| guess.present == guess.needed && guess.backbone != self.backbone);
+            let help = match other {
+                Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
+                None => help,
+            };
+            WeightsProblem {
+                message: format!("{} does not hold a {name}: {}", self.path.display(), lines.join("; ")),
                 help,
-            },
-        )
+            }
+        })
     }
 }
 
@@ -82,9 +85,16 @@ impl CheckpointPlace {
 /// When the file cannot be read or does not hold the backbone.
 pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<FileFacts, WeightsProblem> {
     let selection = Selection { prefix: file.prefix.clone(), drop: file.drop.clone(), rename: file.rename.clone() };
-    let path = &file.path.0;
-    let (stamp, digest) = facts.file_digest("weights", path).map_err(|error| unreadable(path, &error))?;
-    let stamped = Stamped { files: vec![(path.clone(), stamp)] };
+    let path = &Checkpoint::locate(&file.path.0);
+    let files = Checkpoint::files(path).map_err(|error| unreadable(path, &error))?;
+    let mut stamped = Stamped { files: Vec::new() };
+    let mut contents = Vec::new();
+    for file in files {
+        let (stamp, digest) =
+            facts.file_digest("weights", &file).map_err(|error| unreadable(&file, &CheckpointError::Io(error)))?;
+        contents.extend_from_slice(digest.as_bytes());
+        stamped.files.push((file, stamp));
+    }
     let place = Arc::new(CheckpointPlace {
         path: path.clone(),
         container: file.container.clone(),
@@ -94,7 +104,7 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
     });
     let asked = serde_json::to_vec(&Asked { container: &place.container, selection: &place.selection, backbone })
         .expect("plain values");
-    let bytes = facts.memo("tensors 1", &[digest.as_bytes(), &asked], || Ok(digests(&place.load()?, backbone)))?;
+    let bytes = facts.memo("tensors 1", &[&contents, &asked], || Ok(digests(&place.load()?, backbone)))?;
     let mut parts = bytes.chunks_exact(32).map(|c| Digest::from_bytes(c.try_into().expect("32 bytes")));
     let leaf = |digest| Leaf::new(digest, Arc::clone(&place));
     let backbone = parts
@@ -111,8 +121,13 @@ struct Asked<'a> {
     backbone: &'a Backbone,
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> WeightsProblem {
-    WeightsProblem { message: format!("{} cannot be read: {error}", path.display()), help: None }
+fn unreadable(path: &Path, error: &CheckpointError) -> WeightsProblem {
+    WeightsProblem { message: format!("{}: {error}", path.display()), help: None }
+}
+
+/// A backbone as an experiment has it.
+pub fn written(backbone: &Backbone) -> String {
+    to_ron(backbone).unwrap_or_else(|| backbone.name().to_owned())
 }
 
 /// Digest of the backbone's tensors, then of all with the classifier, if there is one.

@@ -14,8 +14,8 @@ use crate::checkpoint::{Dtype, RawTensor, TensorShape};
 /// Where values come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
-    /// Zeros; for listing what is needed.
-    Zeros,
+    /// None; for listing what is needed.
+    Listed,
     /// Drawn from a seed.
     Random(u64),
     /// Taken from these tensors, which have been audited.
@@ -33,6 +33,10 @@ pub enum Init {
     Ones,
     /// All zero.
     Zeros,
+    /// All the same.
+    Constant(f32),
+    /// Normal with this standard deviation.
+    Normal(f64),
 }
 
 /// Hands out parameters by name and remembers them.
@@ -54,15 +58,16 @@ impl<'a> Builder<'a> {
         &self.shapes
     }
 
-    /// Names of the parameters by their ids, which count from one in the order of construction.
-    pub fn names(&self) -> BTreeMap<u64, String> {
-        (1..).zip(self.shapes.iter().map(|s| s.name.clone())).collect()
+    /// The parameters by their ids, which count from one in the order of construction.
+    pub fn by_id(&self) -> BTreeMap<u64, TensorShape> {
+        (1..).zip(self.shapes.iter().cloned()).collect()
     }
 
-    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D], init: Init) -> Tensor<D> {
-        self.shapes.push(TensorShape { name: name.to_owned(), shape: shape.to_vec() });
+    fn tensor<const D: usize>(&mut self, name: &str, lead: &[usize], shape: [usize; D], init: Init) -> Tensor<D> {
+        self.shapes.push(TensorShape { name: name.to_owned(), shape: [lead, &shape].concat() });
         let values = match self.values {
-            Values::Zeros => return Tensor::zeros(shape, self.device),
+            // Nothing is computed with them, so that none need be made.
+            Values::Listed => return Tensor::zeros([1; D], self.device),
             Values::Given(tensors) => tensors.get(name).expect("the audit found every tensor").to_f32(),
             Values::Random(seed) => draw(name, shape.iter().product(), init, seed),
         };
@@ -75,14 +80,25 @@ impl<'a> Builder<'a> {
 
     /// A learnable parameter.
     pub fn parameter<const D: usize>(&mut self, name: &str, shape: [usize; D], init: Init) -> Param<Tensor<D>> {
-        let tensor = self.tensor(name, shape, init);
+        self.squeezed(name, &[], shape, init)
+    }
+
+    /// A learnable parameter that files have with more axes in front, of one each.
+    pub fn squeezed<const D: usize>(
+        &mut self,
+        name: &str,
+        lead: &[usize],
+        shape: [usize; D],
+        init: Init,
+    ) -> Param<Tensor<D>> {
+        let tensor = self.tensor(name, lead, shape, init);
         let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
         Param::initialized(self.next_id(), tensor)
     }
 
     /// A running statistic.
     pub fn statistic(&mut self, name: &str, length: usize, init: Init) -> RunningState<Tensor<1>> {
-        let tensor = self.tensor(name, [length], init);
+        let tensor = self.tensor(name, &[], [length], init);
         RunningState::with_id(self.next_id(), tensor)
     }
 }
@@ -93,6 +109,8 @@ fn draw(name: &str, count: usize, init: Init, seed: u64) -> Vec<f32> {
     match init {
         Init::Ones => vec![1.0; count],
         Init::Zeros => vec![0.0; count],
+        Init::Constant(value) => vec![value; count],
+        Init::Normal(deviation) => (0..count).map(|_| (deviation * stream.normal()) as f32).collect(),
         Init::UniformFanIn(fan) => {
             let bound = 1.0 / (fan as f64).sqrt();
             (0..count).map(|_| stream.uniform(-bound, bound) as f32).collect()
@@ -105,21 +123,19 @@ fn draw(name: &str, count: usize, init: Init, seed: u64) -> Vec<f32> {
 }
 
 /// Reads all parameters and statistics of a module back as named tensors.
-pub fn collect<M: Module>(module: &M, names: &BTreeMap<u64, String>) -> BTreeMap<String, RawTensor> {
+pub fn collect<M: Module>(module: &M, known: &BTreeMap<u64, TensorShape>) -> BTreeMap<String, RawTensor> {
     struct Collector<'a> {
-        names: &'a BTreeMap<u64, String>,
+        known: &'a BTreeMap<u64, TensorShape>,
         found: BTreeMap<String, RawTensor>,
     }
     impl ModuleVisitor for Collector<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let Some(name) = self.names.get(&param.id.val()) else { return };
-            let data = param.val().into_data();
-            let shape = data.shape().to_vec();
-            let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
-            self.found.insert(name.clone(), RawTensor { dtype: Dtype::F32, shape, bytes });
+            let Some(TensorShape { name, shape }) = self.known.get(&param.id.val()) else { return };
+            let bytes = param.val().into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
+            self.found.insert(name.clone(), RawTensor { dtype: Dtype::F32, shape: shape.clone(), bytes });
         }
     }
-    let mut collector = Collector { names, found: BTreeMap::new() };
+    let mut collector = Collector { known, found: BTreeMap::new() };
     module.visit(&mut collector);
     collector.found
 }

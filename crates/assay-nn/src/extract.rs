@@ -6,7 +6,7 @@ use std::sync::{Mutex, mpsc};
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::backbone::Net;
+use crate::backbone::{Net, Tap};
 use crate::device::OpenDevice;
 
 /// A model ready for inference.
@@ -14,6 +14,7 @@ use crate::device::OpenDevice;
 pub struct Extractor {
     /// The network, folded; `None` gives the input itself.
     net: Option<Net>,
+    tap: Tap,
     device: OpenDevice,
     channels: usize,
     side: usize,
@@ -22,7 +23,12 @@ pub struct Extractor {
 impl Extractor {
     /// An extractor for inputs of `channels` × `side` × `side`.
     pub fn new(net: Option<Net>, device: OpenDevice, channels: usize, side: usize) -> Self {
-        Self { net: net.map(Net::fold), device, channels, side }
+        Self { net: net.map(|net| net.for_inference(side)), tap: Tap::END, device, channels, side }
+    }
+
+    /// The same with features taken at `tap`.
+    pub fn at(self, tap: Tap) -> Self {
+        Self { tap, ..self }
     }
 
     /// Features of a batch: B × (C·H·W) numbers → B × D numbers.
@@ -31,7 +37,7 @@ impl Extractor {
         let each = self.channels * self.side * self.side;
         let shape = [batch.len() / each, self.channels, self.side, self.side];
         let x = Tensor::<4>::from_data(TensorData::new(batch, shape), &self.device.device);
-        net.forward(x).into_data().iter::<f32>().collect()
+        net.forward(x, &self.tap).into_data().iter::<f32>().collect()
     }
 }
 

@@ -1,19 +1,25 @@
 //! The layers that backbones are made of, built by name and foldable for inference.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
+use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig};
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, TensorData};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::builder::{Builder, Init};
 
-/// A convolution and the batch normalisation after it.
-#[derive(Module, Debug)]
-pub struct ConvBn {
-    conv: Conv2d,
-    bn: Option<BatchNorm>,
+/// How the edges of images are padded where a layer takes steps of two pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Padding {
+    /// The same on both sides, as torch does it.
+    #[default]
+    Torch,
+    /// TensorFlow's and Haiku's `SAME` everywhere: as little as is needed, and rather after than before. BYOL.
+    TfSame,
+    /// `SAME` for the pool; convolutions as `Torch`. SimCLR, whose code pads strided convolutions by hand.
+    TfSamePool,
 }
 
 /// What distinguishes one convolution from another.
@@ -25,35 +31,119 @@ pub struct ConvSpec {
     pub kernel: usize,
     /// Step.
     pub stride: usize,
+    /// Channels of the input are cut into as many parts that do not see each other.
+    pub groups: usize,
     /// Whether it has a bias.
     pub bias: bool,
+    /// Zeros around the input.
+    pub edges: Edges,
     /// How its weights are drawn.
     pub init: fn(fan_in: usize, fan_out: usize) -> Init,
 }
 
+impl ConvSpec {
+    /// A convolution of one group without bias, padded by half its kernel.
+    pub fn new(input: usize, output: usize, kernel: usize, stride: usize) -> Self {
+        Self {
+            channels: [input, output],
+            kernel,
+            stride,
+            groups: 1,
+            bias: false,
+            edges: Edges::Half,
+            init: |_, fan_out| Init::Kaiming(fan_out),
+        }
+    }
+}
+
+/// Zeros around the input of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edges {
+    /// None.
+    None,
+    /// Half the kernel on every side.
+    Half,
+    /// TensorFlow's `SAME`.
+    Same,
+}
+
+impl Padding {
+    /// Of convolutions.
+    pub fn conv(self) -> Edges {
+        if self == Self::TfSame { Edges::Same } else { Edges::Half }
+    }
+
+    /// Of the pool.
+    pub fn pool(self) -> Edges {
+        if self == Self::Torch { Edges::Half } else { Edges::Same }
+    }
+}
+
+impl Edges {
+    /// Zeros before and after `size` pixels.
+    fn of(self, size: usize, kernel: usize, stride: usize) -> (usize, usize) {
+        match self {
+            Self::None => (0, 0),
+            Self::Half => (kernel / 2, kernel / 2),
+            Self::Same => {
+                let total = ((size.div_ceil(stride) - 1) * stride + kernel).saturating_sub(size);
+                (total / 2, total - total / 2)
+            }
+        }
+    }
+}
+
+/// A convolution. The weight is C' × C/groups × k × k.
+#[derive(Module, Debug)]
+pub struct Conv {
+    weight: Param<Tensor<4>>,
+    bias: Option<Param<Tensor<1>>>,
+    stride: usize,
+    groups: usize,
+    #[module(skip)]
+    edges: Edges,
+}
+
+impl Conv {
+    /// Builds the convolution called `name`.
+    pub fn build(builder: &mut Builder<'_>, name: &str, spec: ConvSpec) -> Self {
+        let ConvSpec { channels: [input, output], kernel, stride, groups, bias, edges, init } = spec;
+        let fan_in = input / groups * kernel * kernel;
+        let shape = [output, input / groups, kernel, kernel];
+        let init = init(fan_in, output / groups * kernel * kernel);
+        let weight = builder.parameter(&format!("{name}.weight"), shape, init);
+        let bias = bias.then(|| builder.parameter(&format!("{name}.bias"), [output], Init::UniformFanIn(fan_in)));
+        Self { weight, bias, stride, groups, edges }
+    }
+
+    /// B × C × H × W → B × C' × H' × W'
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let [_, _, kernel, _] = self.weight.dims();
+        let padding = [height, width].map(|size| self.edges.of(size, kernel, self.stride));
+        let options = ConvOptions { stride: [self.stride; 2], padding, dilation: [1, 1], groups: self.groups };
+        conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+    }
+}
+
+/// A convolution and the batch normalisation after it.
+#[derive(Module, Debug)]
+pub struct ConvBn {
+    conv: Conv,
+    bn: Option<BatchNorm>,
+}
+
 impl ConvBn {
-    /// Builds the convolution called `conv` and the normalisation called `bn`; padded by half the kernel.
+    /// Builds the convolution called `conv` and the normalisation called `bn`.
     pub fn build(builder: &mut Builder<'_>, conv: &str, bn: &str, spec: ConvSpec) -> Self {
-        let ConvSpec { channels: [input, output], kernel, stride, bias, init } = spec;
-        let padding = kernel / 2;
-        let mut layer = Conv2dConfig::new([input, output], [kernel, kernel])
-            .with_stride([stride, stride])
-            .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
-            .with_bias(false)
-            .init(builder.device);
-        let fan_in = input * kernel * kernel;
-        layer.weight = builder.parameter(
-            &format!("{conv}.weight"),
-            [output, input, kernel, kernel],
-            init(fan_in, output * kernel * kernel),
-        );
-        layer.bias = bias.then(|| builder.parameter(&format!("{conv}.bias"), [output], Init::UniformFanIn(fan_in)));
+        let output = spec.channels[1];
+        let conv = Conv::build(builder, conv, spec);
         let mut norm = BatchNormConfig::new(output).init(builder.device);
         norm.gamma = builder.parameter(&format!("{bn}.weight"), [output], Init::Ones);
         norm.beta = builder.parameter(&format!("{bn}.bias"), [output], Init::Zeros);
         norm.running_mean = builder.statistic(&format!("{bn}.running_mean"), output, Init::Zeros);
         norm.running_var = builder.statistic(&format!("{bn}.running_var"), output, Init::Ones);
-        Self { conv: layer, bn: Some(norm) }
+        Self { conv, bn: Some(norm) }
     }
 
     /// B × C × H × W → B × C' × H' × W'
@@ -75,15 +165,9 @@ impl ConvBn {
         let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + bn.epsilon).sqrt()).collect();
         let shape = self.conv.weight.dims();
         let each = shape[1] * shape[2] * shape[3];
-        let weight: Vec<f32> = self
-            .conv
-            .weight
-            .val()
-            .into_data()
-            .iter::<f32>()
-            .enumerate()
-            .map(|(i, w)| (f64::from(w) * scale[i / each]) as f32)
-            .collect();
+        let weight = self.conv.weight.val().into_data();
+        let weight: Vec<f32> =
+            weight.iter::<f32>().enumerate().map(|(i, w)| (f64::from(w) * scale[i / each]) as f32).collect();
         let old_bias = self.conv.bias.as_ref().map_or_else(|| vec![0.0; shape[0]], |b| numbers(b.val()));
         let bias: Vec<f32> = (0..shape[0]).map(|c| (beta[c] + (old_bias[c] - mean[c]) * scale[c]) as f32).collect();
         let channels = shape[0];
@@ -95,16 +179,74 @@ impl ConvBn {
     }
 }
 
+/// A linear layer. The weight is D' × D, as torch stores it.
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Param<Tensor<2>>,
+    bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// Builds the layer whose weight and bias have these names.
+    pub fn build(builder: &mut Builder<'_>, weight: &str, bias: Option<&str>, [input, output]: [usize; 2]) -> Self {
+        let weight = builder.parameter(weight, [output, input], Init::UniformFanIn(input));
+        let bias = bias.map(|name| builder.parameter(name, [output], Init::Zeros));
+        Self { weight, bias }
+    }
+
+    /// Builds the layer called `name`, with a bias.
+    pub fn named(builder: &mut Builder<'_>, name: &str, shape: [usize; 2]) -> Self {
+        Self::build(builder, &format!("{name}.weight"), Some(&format!("{name}.bias")), shape)
+    }
+
+    /// B × T × D → B × T × D'
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [b, t, d] = x.dims();
+        let y = x.reshape([b * t, d]).matmul(self.weight.val().transpose());
+        let output = y.dims()[1];
+        let y = match &self.bias {
+            Some(bias) => y + bias.val().unsqueeze(),
+            None => y,
+        };
+        y.reshape([b, t, output])
+    }
+}
+
+/// Builds the layer normalisation called `name`.
+pub fn layer_norm(builder: &mut Builder<'_>, name: &str, features: usize, epsilon: f64) -> LayerNorm {
+    let mut norm = LayerNormConfig::new(features).with_epsilon(epsilon).init(builder.device);
+    norm.gamma = builder.parameter(&format!("{name}.weight"), [features], Init::Ones);
+    norm.beta = Some(builder.parameter(&format!("{name}.bias"), [features], Init::Zeros));
+    norm
+}
+
 /// Mean over height and width: B × C × H × W → B × C
 pub fn global_average_pool(x: Tensor<4>) -> Tensor<2> {
     let [b, c, h, w] = x.dims();
     x.reshape([b, c, h * w]).mean_dim(2).reshape([b, c])
 }
 
-/// Max pooling with a square window, rounding sizes down.
-pub fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
+/// Max pooling with a square window, rounding sizes down. What is padded never is the largest.
+pub fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, edges: Edges) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
     let mut options = MaxPoolOptions::new([kernel, kernel]);
     options.stride = [stride, stride];
-    options.padding = [(padding, padding); 2];
+    options.padding = [height, width].map(|size| edges.of(size, kernel, stride));
     max_pool2d(x, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensorflow_pads_as_little_as_it_can() {
+        // Kernel 7, step 2 on 224 pixels: 112 windows need 229.
+        assert_eq!(Edges::Same.of(224, 7, 2), (2, 3));
+        assert_eq!(Edges::Same.of(112, 3, 2), (0, 1));
+        assert_eq!(Edges::Same.of(113, 3, 2), (1, 1));
+        assert_eq!(Edges::Same.of(56, 3, 1), (1, 1));
+        assert_eq!(Edges::Same.of(56, 1, 2), (0, 0));
+        assert_eq!(Edges::Half.of(224, 7, 2), (3, 3));
+    }
 }

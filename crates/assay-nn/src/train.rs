@@ -11,11 +11,10 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use safetensors::tensor::{Dtype as StDtype, TensorView};
 
-use crate::backbone::{Backbone, Net};
+use crate::backbone::{Backbone, Net, Tap};
 use crate::builder::{Builder, Init, Values, collect};
-use crate::checkpoint::{Checkpoint, Dtype, RawTensor};
+use crate::checkpoint::{Checkpoint, Dtype, RawTensor, TensorShape, to_safetensors};
 
 /// What is minimised.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -121,7 +120,7 @@ impl Learner {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = self.first.forward(self.net.forward(x));
+        let x = self.first.forward(self.net.forward(x, &Tap::END));
         match &self.second {
             Some(second) => second.forward(relu(x)),
             None => x,
@@ -158,17 +157,17 @@ pub fn train(
 ) -> anyhow::Result<Trained> {
     let device = device.clone().autodiff();
     let shape = (hooks.batch)(0)?.shape;
-    let features = backbone.features(shape[0], shape[1]).unwrap_or(0);
+    let features = backbone.features(shape[0], shape[1], &Tap::END).unwrap_or(0);
     let restored = hooks.resume.and_then(|(folder, _)| Saved::load(folder, spec.steps));
     let values = restored.as_ref().map_or(Values::Random(spec.seed), |saved| Values::Given(&saved.tensors));
     let mut builder = Builder::new(&device, values);
     let mut learner =
         Learner::build(&mut builder, backbone, features, spec.loss).ok_or(TrainError::NoParameters(backbone.name()))?;
-    let names = builder.names();
+    let known = builder.by_id();
     let mut adam = Adam::default();
     let mut losses = Vec::new();
     if let Some(saved) = &restored {
-        adam.restore(&saved.tensors, &names, &device);
+        adam.restore(&saved.tensors, &known, &device);
         losses.clone_from(&saved.losses);
     }
     while losses.len() < spec.steps as usize {
@@ -188,19 +187,19 @@ pub fn train(
         if let Some((folder, every)) = hooks.resume
             && (step + 1).is_multiple_of(every.max(1))
         {
-            let mut tensors = settled(&learner, &names);
-            adam.save(&mut tensors, &names);
+            let mut tensors = settled(&learner, &known);
+            adam.save(&mut tensors, &known);
             Saved { tensors, losses: losses.clone() }.store(folder)?;
         }
     }
-    let mut tensors = settled(&learner, &names);
+    let mut tensors = settled(&learner, &known);
     tensors.retain(|name, _| !name.starts_with("head."));
     Ok(Trained { tensors, losses })
 }
 
 /// The tensors of a learner. Running statistics hold their last update back until the module is asked to be valid.
-fn settled(learner: &Learner, names: &BTreeMap<u64, String>) -> BTreeMap<String, RawTensor> {
-    collect(&learner.valid(), names)
+fn settled(learner: &Learner, known: &BTreeMap<u64, TensorShape>) -> BTreeMap<String, RawTensor> {
+    collect(&learner.valid(), known)
 }
 
 fn batch_loss(learner: &Learner, batch: &Batch, loss: Loss, device: &Device) -> Tensor<1> {
@@ -273,20 +272,21 @@ impl Adam {
         (value - m_hat.mul_scalar(lr) / v_hat.sqrt().add_scalar(EPSILON)).reshape(shape)
     }
 
-    fn save(&self, tensors: &mut BTreeMap<String, RawTensor>, names: &BTreeMap<u64, String>) {
+    fn save(&self, tensors: &mut BTreeMap<String, RawTensor>, known: &BTreeMap<u64, TensorShape>) {
         for (id, (m, v)) in &self.moments {
             for (which, moment) in [("m", m), ("v", v)] {
                 let values: Vec<f32> = moment.clone().into_data().iter::<f32>().collect();
                 let shape = vec![values.len()];
                 let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
-                tensors.insert(format!("adam.{which}.{}", names[id]), RawTensor { dtype: Dtype::F32, shape, bytes });
+                tensors
+                    .insert(format!("adam.{which}.{}", known[id].name), RawTensor { dtype: Dtype::F32, shape, bytes });
             }
         }
     }
 
-    fn restore(&mut self, tensors: &BTreeMap<String, RawTensor>, names: &BTreeMap<u64, String>, device: &Device) {
+    fn restore(&mut self, tensors: &BTreeMap<String, RawTensor>, known: &BTreeMap<u64, TensorShape>, device: &Device) {
         let device = device.clone().inner();
-        for (id, name) in names {
+        for (id, TensorShape { name, .. }) in known {
             let moment = |which: &str| {
                 let values = tensors.get(&format!("adam.{which}.{name}"))?.to_f32();
                 let count = values.len();
@@ -330,19 +330,6 @@ impl Saved {
         let losses = tensors.remove("losses")?.to_f32();
         (losses.len() <= steps as usize).then_some(Self { tensors, losses })
     }
-}
-
-/// Named tensors as the bytes of a safetensors file; equal tensors give equal bytes.
-///
-/// # Errors
-/// When a tensor's bytes do not fit its shape, or it is of an integer type.
-pub fn to_safetensors(tensors: &BTreeMap<String, RawTensor>) -> anyhow::Result<Vec<u8>> {
-    anyhow::ensure!(tensors.values().all(|t| t.dtype == Dtype::F32), "only 32-bit floats are written");
-    let views = tensors
-        .iter()
-        .map(|(name, tensor)| Ok((name.clone(), TensorView::new(StDtype::F32, tensor.shape.clone(), &tensor.bytes)?)))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(safetensors::serialize(views, None)?)
 }
 
 /// Reads the bytes of a safetensors file.

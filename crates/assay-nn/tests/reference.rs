@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod hashing;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use assay_nn::device::{DeviceChoice, OpenDevice, open};
 use assay_nn::{
-    Backbone, Builder, Checkpoint, Dtype, Extractor, FewShotClassifier, FewShotDistance, FewShotRule, RawTensor,
-    Selection, Trials, Values, few_shot_accuracies, knn_predictions, select,
+    Backbone, Builder, Checkpoint, Extractor, FewShotClassifier, FewShotDistance, FewShotRule, RawTensor, Selection,
+    Tap, Trials, Values, few_shot_accuracies, knn_predictions, select,
 };
+use hashing::{cpu, hashed, hashed_tensors};
 use serde_json::Value;
 
 fn path(name: &str) -> PathBuf {
@@ -20,44 +22,8 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path(name)).unwrap()).unwrap()
 }
 
-fn cpu() -> OpenDevice {
-    open(DeviceChoice::Cpu).unwrap()
-}
-
 fn floats(value: &Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
-}
-
-/// `hashing.hashed` of the scripts.
-fn hashed(count: usize, stream: u64) -> Vec<f64> {
-    let hash = |i: u64| {
-        let mut h = (i * 2_654_435_761 + stream * 40_503 + 12_345) & 0xffff_ffff;
-        for _ in 0..2 {
-            h ^= h >> 16;
-            h = (h * 0x45d_9f3b) & 0xffff_ffff;
-        }
-        h ^ (h >> 16)
-    };
-    (0..count as u64).map(|i| hash(i) as f64 / 2_147_483_648.0 - 1.0).collect()
-}
-
-/// `hashing.tensors` of the scripts.
-fn hashed_tensors(backbone: &Backbone) -> BTreeMap<String, RawTensor> {
-    let mut shapes = backbone.tensors(&cpu().device);
-    shapes.sort_by(|a, b| a.name.cmp(&b.name));
-    let tensor = |(k, spec): (u64, assay_nn::TensorShape)| {
-        let values = hashed(spec.shape.iter().product(), k);
-        let fan_in = spec.shape[1..].iter().product::<usize>() as f64;
-        let value = |v: f64| match spec.shape.len() {
-            _ if spec.name.ends_with("running_var") => 1.0 + 0.3 * v,
-            1 if spec.name.ends_with("weight") => 1.0 + 0.1 * v,
-            1 => 0.1 * v,
-            _ => v * (6.0 / fan_in).sqrt(),
-        };
-        let bytes = values.into_iter().flat_map(|v| (value(v) as f32).to_le_bytes()).collect();
-        (spec.name.clone(), RawTensor { dtype: Dtype::F32, shape: spec.shape, bytes })
-    };
-    (1..).zip(shapes).map(tensor).collect()
 }
 
 fn check_backbone(name: &str, backbone: &Backbone) {
@@ -71,7 +37,7 @@ fn check_backbone(name: &str, backbone: &Backbone) {
     let found = Extractor::new(net, device, channels, side).forward(input);
     let expected: Vec<f32> = fixture["features"].as_array().unwrap().iter().flat_map(floats).collect();
     assert_eq!(found.len(), expected.len(), "{name}");
-    assert_eq!(found.len(), 2 * backbone.features(channels, side).unwrap());
+    assert_eq!(found.len(), 2 * backbone.features(channels, side, &Tap::END).unwrap());
     let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     let worst = found.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
     assert!(worst <= 1e-4 * scale, "{name}: off by {worst} where the largest feature is {scale}");
@@ -99,7 +65,8 @@ const TINY: Backbone = Backbone::Conv4(assay_nn::Conv4 { channels: 1, width: 2 }
 
 fn tiny(file: &str, selection: &Selection) -> Result<BTreeMap<String, RawTensor>, String> {
     let checkpoint = Checkpoint::open(&path("checkpoints").join(file), None).map_err(|e| e.to_string())?;
-    select(&checkpoint, selection, &TINY.tensors(&cpu().device), &[])
+    select(&checkpoint, selection, &TINY.wanted(&cpu().device))
+        .map(|found| found.tensors)
         .map_err(|e| format!("{e} {}", e.help.clone().unwrap_or_default()))
 }
 

@@ -38,9 +38,7 @@ impl Export {
         }
         let bytes = std::fs::read(store.entry(output.kind(), output.key()).join(WeightsArtifact::FILE))
             .context("reading the weights")?;
-        let mut file =
-            std::fs::File::create_new(&self.to).with_context(|| format!("creating {}", self.to.display()))?;
-        std::io::Write::write_all(&mut file, &bytes).with_context(|| format!("writing {}", self.to.display()))?;
+        surroundings::write_new(&self.to, &bytes)?;
         surroundings::note(&format!("wrote {} ({})", self.to.display(), super::size(bytes.len() as u64)));
         Ok(End::Done)
     }

@@ -10,6 +10,7 @@ mod run;
 mod show;
 mod status;
 mod verify;
+mod weights;
 mod why;
 
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub enum Command {
     Doctor(doctor::Doctor),
     Data(data::Data),
     Export(export::Export),
+    Weights(weights::Weights),
     /// Lists what a model may be made of, with all parameters.
     Models(list::List),
     /// Lists datasets and the fields of a task, with all parameters.
@@ -62,6 +64,7 @@ impl Command {
             Self::Doctor(command) => command.run(),
             Self::Data(command) => command.run(),
             Self::Export(command) => command.run(),
+            Self::Weights(command) => command.run(),
             Self::Models(command) => command.run("models", assay_lab::models()),
             Self::Tasks(command) => command.run("tasks", assay_lab::tasks()),
             Self::Protocols(command) => command.run("protocols", assay_lab::protocols()),

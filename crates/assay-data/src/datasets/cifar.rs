@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, ensure};
-use assay_pickle::Object;
+use assay_pickle::Value;
 
 use crate::decode::{Color, ImageError, Picture};
 use crate::digests::Digests;
@@ -171,13 +171,12 @@ fn parse(bytes: &[u8], version: Version) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
             Ok((labels, bytes.chunks_exact(record).flat_map(|r| &r[label_bytes..]).copied().collect()))
         }
         Version::Python { labels: key } => {
-            let (batch, _) = assay_pickle::read(bytes)?;
-            let labels = batch.entry(key).and_then(|l| l.items()).with_context(|| format!("it has no list {key:?}"))?;
-            let label = |l: &Object| if let Object::Int(label) = l { u8::try_from(*label).ok() } else { None };
-            let labels: Option<Vec<u8>> = labels.iter().map(label).collect();
+            let batch = assay_pickle::read(bytes)?;
+            let labels = batch.root().entry(key).and_then(Value::items);
+            let labels = labels.with_context(|| format!("it has no list {key:?}"))?;
+            let labels: Option<Vec<u8>> = labels.map(|label| u8::try_from(label.int()?).ok()).collect();
             let labels = labels.with_context(|| format!("{key:?} holds something else than classes"))?;
-            let Some(Object::Array(data)) = batch.entry("data") else { anyhow::bail!("it has no array \"data\"") };
-            let data = data.borrow();
+            let data = batch.root().entry("data").and_then(Value::array).context("it has no array \"data\"")?;
             ensure!(
                 data.shape == [labels.len(), IMAGE]
                     && data.dtype.ends_with("u1")
@@ -194,8 +193,8 @@ fn parse(bytes: &[u8], version: Version) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
 }
 
 fn python_names(bytes: &[u8], key: &str) -> anyhow::Result<Vec<String>> {
-    let (meta, _) = assay_pickle::read(bytes)?;
-    let names = meta.entry(key).and_then(|n| n.items()).with_context(|| format!("it has no list {key:?}"))?;
-    let name = |n: &Object| if let Object::Str(name) = n { Some(name.to_string()) } else { None };
-    names.iter().map(name).collect::<Option<_>>().with_context(|| format!("{key:?} holds something else than names"))
+    let meta = assay_pickle::read(bytes)?;
+    let names = meta.root().entry(key).and_then(Value::items).with_context(|| format!("it has no list {key:?}"))?;
+    let names: Option<_> = names.map(|name| name.text().map(str::to_owned)).collect();
+    names.with_context(|| format!("{key:?} holds something else than names"))
 }

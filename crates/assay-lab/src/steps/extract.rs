@@ -5,7 +5,7 @@ use std::path::Path;
 
 use assay_data::{ImageSpec, Manifest, Split};
 use assay_engine::{Artifact, Context, Cost, Leaf, Output, Resource, Step, to_canonical_json};
-use assay_nn::{Backbone, Builder, Extractor, InputSpec, Values, extract};
+use assay_nn::{Backbone, Builder, Extractor, InputSpec, Tap, Values, extract};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
@@ -25,6 +25,9 @@ pub struct ModelRecipe {
     pub weights: WeightsRecipe,
     /// How pixels become its input.
     pub input: InputSpec,
+    /// Where its features are taken.
+    #[serde(skip_serializing_if = "Tap::is_end")]
+    pub tap: Tap,
 }
 
 /// Weights as far as they matter.
@@ -70,7 +73,8 @@ impl ExtractShard {
             WeightsRecipe::Tensors(leaf) => build(Values::Given(&context.open(leaf).load()?)),
             WeightsRecipe::Trained(output) => build(Values::Given(&context.load(output)?.tensors)),
         };
-        Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px as usize))
+        Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px as usize)
+            .at(self.model.tap.clone()))
     }
 }
 

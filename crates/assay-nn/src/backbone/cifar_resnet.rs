@@ -26,7 +26,7 @@ struct Block {
 }
 
 fn conv3(input: usize, output: usize, stride: usize) -> ConvSpec {
-    ConvSpec { channels: [input, output], kernel: 3, stride, bias: false, init: |fan_in, _| Init::Kaiming(fan_in) }
+    ConvSpec { init: |fan_in, _| Init::Kaiming(fan_in), ..ConvSpec::new(input, output, 3, stride) }
 }
 
 impl CifarResNet {

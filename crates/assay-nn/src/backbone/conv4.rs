@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::builder::{Builder, Init};
-use crate::layers::{ConvBn, ConvSpec, max_pool};
+use crate::layers::{ConvBn, ConvSpec, Edges, max_pool};
 
 /// Channels of each block where nothing else is said.
 pub const CONV4_WIDTH: u32 = 64;
@@ -24,6 +24,19 @@ pub struct Conv4 {
     /// Channels of every block.
     #[serde(default = "width")]
     pub width: u32,
+}
+
+impl Conv4 {
+    /// What is wrong with the numbers.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        if ![1, 3].contains(&self.channels) {
+            Some("`channels` must be 1 (grey) or 3 (RGB)")
+        } else if !(1..=4096).contains(&self.width) {
+            Some("`width` must be from 1 to 4096")
+        } else {
+            None
+        }
+    }
 }
 
 fn rgb() -> u32 {
@@ -46,14 +59,14 @@ impl Conv4Net {
         let mut block = |i: usize| {
             let input = if i == 0 { spec.channels as usize } else { width };
             let init = |fan_in, _| Init::UniformFanIn(fan_in);
-            let conv = ConvSpec { channels: [input, width], kernel: 3, stride: 1, bias: true, init };
+            let conv = ConvSpec { bias: true, init, ..ConvSpec::new(input, width, 3, 1) };
             ConvBn::build(builder, &format!("{i}.0"), &format!("{i}.1"), conv)
         };
         Self { blocks: (0..4).map(&mut block).collect() }
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        self.blocks.iter().fold(x, |x, block| max_pool(relu(block.forward(x)), 2, 2, 0)).flatten(1, 3)
+        self.blocks.iter().fold(x, |x, block| max_pool(relu(block.forward(x)), 2, 2, Edges::None)).flatten(1, 3)
     }
 
     pub(super) fn fold(self) -> Self {

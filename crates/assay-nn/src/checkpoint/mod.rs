@@ -1,108 +1,29 @@
 //! Weights files: tensors by name, from the containers that authors publish.
 //!
-//! [`Checkpoint::open`] reads torch zips, legacy torch files and safetensors into named tensors; nothing in a file is ever
-//! executed. [`Selection`] then finds a backbone in them and audits that it is all there.
+//! [`Checkpoint::open`] reads torch zips, legacy torch files, safetensors in one or several files, numpy's `.npz`, pickles of
+//! arrays and TensorFlow's V2 checkpoints into named tensors; nothing in a file is ever executed. [`select`] then finds a
+//! backbone in them and audits that it is all there.
 
+mod arrays;
+mod identify;
+mod raw;
+mod safetensors_file;
 mod select;
+mod tensorflow;
 mod torch;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use assay_pickle::PickleError;
-use half::{bf16, f16};
-use safetensors::SafeTensors;
+use assay_pickle::{PickleError, Value};
 
-pub use select::{AuditError, Selection, TensorShape, select};
-
-/// What a stored number is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// 64-bit float.
-    F64,
-    /// 32-bit float.
-    F32,
-    /// 16-bit IEEE float.
-    F16,
-    /// Upper half of a 32-bit float.
-    Bf16,
-    /// 64-bit integer.
-    I64,
-    /// 32-bit integer.
-    I32,
-    /// 16-bit integer.
-    I16,
-    /// 8-bit integer.
-    I8,
-    /// Unsigned byte.
-    U8,
-    /// One byte, zero or one.
-    Bool,
-}
-
-impl Dtype {
-    /// Bytes of one number.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::Bf16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
-
-    /// Its name in digests and listings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F64 => "f64",
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::I64 => "i64",
-            Self::I32 => "i32",
-            Self::I16 => "i16",
-            Self::I8 => "i8",
-            Self::U8 => "u8",
-            Self::Bool => "bool",
-        }
-    }
-}
-
-/// A tensor of a file: row-major, little-endian.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawTensor {
-    /// What its numbers are.
-    pub dtype: Dtype,
-    /// Its shape; empty for a scalar.
-    pub shape: Vec<usize>,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-}
-
-impl RawTensor {
-    /// Its numbers as 32-bit floats.
-    pub fn to_f32(&self) -> Vec<f32> {
-        let chunks = self.bytes.chunks_exact(self.dtype.size());
-        macro_rules! read {
-            ($type:ty, $convert:expr) => {
-                chunks.map(|c| $convert(<$type>::from_le_bytes(c.try_into().expect("chunks of this size")))).collect()
-            };
-        }
-        match self.dtype {
-            Dtype::F64 => read!(f64, |v| v as f32),
-            Dtype::F32 => read!(f32, |v| v),
-            Dtype::F16 => read!(f16, |v: f16| v.to_f32()),
-            Dtype::Bf16 => read!(bf16, |v: bf16| v.to_f32()),
-            Dtype::I64 => read!(i64, |v| v as f32),
-            Dtype::I32 => read!(i32, |v| v as f32),
-            Dtype::I16 => read!(i16, f32::from),
-            Dtype::I8 => read!(i8, f32::from),
-            Dtype::U8 | Dtype::Bool => self.bytes.iter().map(|v| f32::from(*v)).collect(),
-        }
-    }
-}
+pub use identify::{Guess, identify};
+use raw::strided;
+pub use raw::{Dtype, RawTensor};
+pub use safetensors_file::to_safetensors;
+pub use select::{AuditError, Found, Naming, Selection, TensorShape, Translated, Wanted, select};
 
 /// Why a weights file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +32,7 @@ pub enum CheckpointError {
     #[error("it cannot be read: {0}")]
     Io(#[from] std::io::Error),
     /// The file is of no known kind.
-    #[error("it is {0}, not a torch file or safetensors")]
+    #[error("it is {0}, not a weights file of torch, safetensors, numpy or TensorFlow")]
     NotACheckpoint(String),
     /// The file is damaged or breaks its own format.
     #[error("it is damaged: {0}")]
@@ -137,10 +58,14 @@ impl From<PickleError> for CheckpointError {
     }
 }
 
+fn damaged(what: impl Into<String>) -> CheckpointError {
+    CheckpointError::Damaged(what.into())
+}
+
 /// The named tensors of a file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// Kind of file: `torch zip`, `torch legacy` or `safetensors`.
+    /// Kind of file, such as `torch zip`.
     pub format: &'static str,
     /// Key under which the tensors were, if they were nested.
     pub container: Option<String>,
@@ -152,22 +77,63 @@ pub struct Checkpoint {
 const LARGEST_FILE: u64 = 16 << 30;
 
 impl Checkpoint {
+    /// The file to read where `path` is what people call a checkpoint: of TensorFlow, its folder or the common beginning of
+    /// its files; of sharded safetensors, their folder.
+    pub fn locate(path: &Path) -> PathBuf {
+        if path.is_dir() {
+            let entries = path.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+            let is_index = |path: &PathBuf| path.extension().is_some_and(|e| e == "index") || is_shard_index(path);
+            let mut indices = entries.filter(is_index);
+            if let (Some(index), None) = (indices.next(), indices.next()) {
+                return index;
+            }
+        } else if !path.exists()
+            && let Some(name) = path.file_name()
+        {
+            let mut name = name.to_owned();
+            name.push(".index");
+            let index = path.with_file_name(name);
+            if index.exists() {
+                return index;
+            }
+        }
+        path.to_owned()
+    }
+
+    /// All files that the checkpoint at this (located) path is made of.
+    ///
+    /// # Errors
+    /// When an index cannot be read.
+    pub fn files(path: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+        if is_shard_index(path) {
+            let mut files = safetensors_file::shards(path)?;
+            files.insert(0, path.to_owned());
+            return Ok(files);
+        }
+        if path.extension().is_some_and(|e| e == "index") {
+            return tensorflow::files(path);
+        }
+        Ok(vec![path.to_owned()])
+    }
+
     /// Reads a weights file. `container` is the key of the state dict in a torch file; without it, the usual ones are tried.
     ///
     /// # Errors
     /// Says what is wrong with the file; the caller knows its name.
     pub fn open(path: &Path, container: Option<&str>) -> Result<Self, CheckpointError> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        if length > LARGEST_FILE {
-            return Err(CheckpointError::TooLarge(format!("{length} bytes")));
+        if is_shard_index(path) {
+            return safetensors_file::read_sharded(path, container);
         }
-        let mut bytes = Vec::with_capacity(length as usize);
-        file.take(LARGEST_FILE).read_to_end(&mut bytes)?;
-        Self::from_bytes(&bytes, container)
+        if path.extension().is_some_and(|e| e == "index") {
+            return tensorflow::read(path);
+        }
+        if path.is_dir() {
+            return Err(CheckpointError::NotACheckpoint("a folder without one index of weights".to_owned()));
+        }
+        Self::from_bytes(&read_file(path, LARGEST_FILE)?, container)
     }
 
-    /// Reads a weights file that is in memory.
+    /// Reads a weights file that is in memory; one that has others beside it has to be opened.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -175,15 +141,32 @@ impl Checkpoint {
         match bytes {
             [] => Err(CheckpointError::NotACheckpoint("empty".to_owned())),
             [b'P', b'K', 3, 4, ..] => torch::read_zip(bytes, container),
-            [0x80, 1..=5, ..] => torch::read_legacy(bytes, container),
-            _ if looks_like_safetensors(bytes) => read_safetensors(bytes, container),
+            [0x80, 1..=5, ..] => torch::read_pickles(bytes, container),
+            _ if safetensors_file::looks_like(bytes) => safetensors_file::read(bytes, container),
+            _ if tensorflow::is_index(bytes) => {
+                tensorflow::check_index(bytes)?;
+                Err(CheckpointError::NotACheckpoint(
+                    "the index of a TensorFlow checkpoint under another name (it should end in `.index`)".to_owned(),
+                ))
+            }
             _ => Err(CheckpointError::NotACheckpoint(describe(bytes))),
         }
     }
 }
 
-fn looks_like_safetensors(bytes: &[u8]) -> bool {
-    bytes.len() > 9 && bytes[8] == b'{' && u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) < 1 << 32
+fn is_shard_index(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".safetensors.index.json"))
+}
+
+fn read_file(path: &Path, largest: u64) -> Result<Vec<u8>, CheckpointError> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > largest {
+        return Err(CheckpointError::TooLarge(format!("{length} bytes")));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(largest).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn describe(bytes: &[u8]) -> String {
@@ -200,40 +183,51 @@ fn describe(bytes: &[u8]) -> String {
     } else if bytes.iter().take(256).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
         "text".to_owned()
     } else {
-        "of an unknown kind".to_owned()
+        "of an unknown kind (of a TensorFlow checkpoint, name the `.index`)".to_owned()
     }
 }
 
-fn read_safetensors(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
-    use safetensors::Dtype as St;
-    if let Some(key) = container {
-        return Err(CheckpointError::Container(format!(
-            "safetensors have no containers: leave out `container: {key:?}`"
-        )));
-    }
-    let file = SafeTensors::deserialize(bytes).map_err(|e| CheckpointError::Damaged(e.to_string()))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        let dtype = match view.dtype() {
-            St::F64 => Dtype::F64,
-            St::F32 => Dtype::F32,
-            St::F16 => Dtype::F16,
-            St::BF16 => Dtype::Bf16,
-            St::I64 => Dtype::I64,
-            St::I32 => Dtype::I32,
-            St::I16 => Dtype::I16,
-            St::I8 => Dtype::I8,
-            St::U8 => Dtype::U8,
-            St::BOOL => Dtype::Bool,
-            other => {
-                return Err(CheckpointError::Damaged(format!(
-                    "the tensor {name} is of type {other:?}, which is not read"
-                )));
+/// The value at a path of keys, such as `state.model`.
+fn find_dict<'p, 'b>(root: Value<'p, 'b>, path: &str) -> Result<Value<'p, 'b>, CheckpointError> {
+    path.split('.').try_fold(root, |at, part| {
+        at.entry(part).filter(|found| found.entries().is_some()).ok_or_else(|| {
+            CheckpointError::Container(format!(
+                "it has no dict under `{part}` (of `container: {path:?}`); there are: {}",
+                keys(at)
+            ))
+        })
+    })
+}
+
+fn keys(dict: Value<'_, '_>) -> String {
+    dict.entries().into_iter().flatten().map(|(key, _)| key).take(20).collect::<Vec<_>>().join(", ")
+}
+
+/// What `keep` finds below a dict, with the keys on the way joined by dots.
+fn named<'p, 'b, T>(
+    root: Value<'p, 'b>,
+    keep: impl Fn(Value<'p, 'b>) -> Option<T>,
+) -> Result<Vec<(String, T)>, CheckpointError> {
+    /// Dicts may hold each other; no published file comes close.
+    const MOST_VISITS: usize = 1 << 20;
+    let mut found = Vec::new();
+    let mut visits = 0;
+    let mut open = vec![(String::new(), root, 0)];
+    while let Some((prefix, dict, depth)) = open.pop() {
+        for (key, value) in dict.entries().into_iter().flatten() {
+            visits += 1;
+            if visits > MOST_VISITS {
+                return Err(CheckpointError::TooLarge("its dicts hold too much".to_owned()));
             }
-        };
-        tensors.insert(name.to_owned(), RawTensor { dtype, shape: view.shape().to_vec(), bytes: view.data().to_vec() });
+            let name = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+            if let Some(kept) = keep(value) {
+                found.push((name, kept));
+            } else if depth < 4 && name.len() < 512 && value.entries().is_some() {
+                open.push((name, value, depth + 1));
+            }
+        }
     }
-    Ok(Checkpoint { format: "safetensors", container: None, tensors })
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -250,15 +244,5 @@ mod tests {
         assert!(error(b"hello").contains("text"));
         assert!(error(&[0, 1, 2, 3]).contains("unknown"));
         assert!(error(&[8, 0, 0, 0, 0, 0, 0, 0, b'{', b'}']).contains("damaged"));
-    }
-
-    #[test]
-    fn numbers_become_f32() {
-        let tensor = |dtype, bytes: &[u8]| RawTensor { dtype, shape: vec![1], bytes: bytes.to_vec() }.to_f32();
-        assert_eq!(tensor(Dtype::F16, &f16::from_f32(1.5).to_le_bytes()), [1.5]);
-        assert_eq!(tensor(Dtype::Bf16, &bf16::from_f32(-2.0).to_le_bytes()), [-2.0]);
-        assert_eq!(tensor(Dtype::F64, &0.25f64.to_le_bytes()), [0.25]);
-        assert_eq!(tensor(Dtype::I64, &7i64.to_le_bytes()), [7.0]);
-        assert_eq!(tensor(Dtype::I8, &[0xff]), [-1.0]);
     }
 }

@@ -1,6 +1,8 @@
 //! Finding a backbone in a checkpoint, and the audit that all of it was found.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 
@@ -15,6 +17,48 @@ pub struct TensorShape {
     pub shape: Vec<usize>,
 }
 
+/// Tensors by the names that a backbone knows them by.
+pub type Translated<'c> = BTreeMap<String, Cow<'c, RawTensor>>;
+type Translate = dyn Fn(&BTreeMap<String, RawTensor>) -> Option<Translated<'_>> + Send + Sync;
+
+/// How another library names and lays out the tensors of a backbone.
+pub struct Naming {
+    /// Whose names they are.
+    pub name: &'static str,
+    /// The tensors under our names, where these are that library's; what has no counterpart keeps its name.
+    pub translate: Box<Translate>,
+}
+
+impl fmt::Debug for Naming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Naming").field(&self.name).finish()
+    }
+}
+
+/// What a backbone wants of a checkpoint.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Tensors that must be there.
+    pub tensors: Vec<TensorShape>,
+    /// Names of tensors that are taken along: those of the classifier.
+    pub optional: Vec<String>,
+    /// Beginnings of names of what only pretraining needs, such as a mask token.
+    pub ignored: &'static [&'static str],
+    /// Names besides our own.
+    pub namings: Vec<Naming>,
+}
+
+/// A backbone in a checkpoint.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its tensors.
+    pub tensors: BTreeMap<String, RawTensor>,
+    /// The beginning of their names.
+    pub prefix: String,
+    /// Whose names they had, where not our own.
+    pub naming: Option<&'static str>,
+}
+
 /// How names of a checkpoint become names of a backbone. What is not given is guessed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Selection {
@@ -27,8 +71,10 @@ pub struct Selection {
 }
 
 /// Beginnings of names of heads, which are not part of any backbone.
-const HEADS: [&str; 9] =
-    ["fc", "linear", "classifier", "head", "projection", "projector", "prototypes", "predictor", "logit"];
+const HEADS: [&str; 10] =
+    ["fc", "linear", "classifier", "head", "projection", "projector", "prototypes", "predictor", "logit", "pooler"];
+/// Tensors of a wrong shape that are listed.
+const MOST_LINES: usize = 8;
 
 /// What does not fit between a checkpoint and a backbone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,62 +93,163 @@ impl std::fmt::Display for AuditError {
 
 impl std::error::Error for AuditError {}
 
-/// Takes the tensors `wanted` out of `checkpoint`; every one must be there with its shape and finite values, and nothing that
-/// could belong to the backbone may be left. Those in `optional` are taken along when they are there.
+/// Takes the tensors that are wanted out of `checkpoint`; every one must be there with its shape and finite values, and nothing
+/// that could belong to the backbone may be left.
 ///
 /// # Errors
 /// Lists what is missing, unexpected, mis-shaped or not finite, and what prefix would fit better.
-pub fn select(
-    checkpoint: &Checkpoint,
-    selection: &Selection,
-    wanted: &[TensorShape],
-    optional: &[&str],
-) -> Result<BTreeMap<String, RawTensor>, AuditError> {
+pub fn select(checkpoint: &Checkpoint, selection: &Selection, wanted: &Wanted) -> Result<Found, AuditError> {
+    let (naming, audit) = Audit::of(checkpoint, selection, wanted);
     let prefix = match &selection.prefix {
         Some(prefix) => prefix.clone(),
-        None => guess_prefix(checkpoint, selection, wanted)?,
+        None => audit.guess_prefix()?,
     };
-    let mut renamed = BTreeMap::new();
-    for (name, tensor) in &checkpoint.tensors {
-        if let Some(rest) = name.strip_prefix(prefix.as_str()) {
-            renamed.insert(rename(rest, &selection.rename), tensor);
-        }
+    Ok(Found { tensors: audit.take(&prefix)?, prefix, naming })
+}
+
+/// How many of the tensors that are wanted are in `checkpoint`, under the prefix that fits best.
+pub fn coverage(checkpoint: &Checkpoint, selection: &Selection, wanted: &Wanted) -> usize {
+    Audit::of(checkpoint, selection, wanted).1.prefixes().first().map_or(0, |(count, _)| *count)
+}
+
+struct Audit<'a> {
+    tensors: Translated<'a>,
+    selection: &'a Selection,
+    wanted: &'a Wanted,
+}
+
+impl<'a> Audit<'a> {
+    /// With the name of the library whose names were translated.
+    fn of(checkpoint: &'a Checkpoint, selection: &'a Selection, wanted: &'a Wanted) -> (Option<&'static str>, Self) {
+        let translated = wanted.namings.iter().find_map(|n| Some((n.name, (n.translate)(&checkpoint.tensors)?)));
+        let (naming, tensors) = match translated {
+            Some((name, tensors)) => (Some(name), tensors),
+            None => (None, checkpoint.tensors.iter().map(|(n, t)| (n.clone(), Cow::Borrowed(t))).collect()),
+        };
+        (naming, Self { tensors, selection, wanted })
     }
-    let mut lines = Vec::new();
-    let mut found = BTreeMap::new();
-    let mut missing = Vec::new();
-    for TensorShape { name, shape } in wanted {
-        match renamed.get(name) {
-            None => missing.push(name.as_str()),
-            Some(tensor) if tensor.shape != *shape => {
-                lines.push(format!("{name} has shape {:?}, and {shape:?} is needed", tensor.shape));
-            }
-            Some(tensor) if !tensor.to_f32().iter().all(|v| v.is_finite()) => {
-                lines.push(format!("{name} holds values that are not finite"));
-            }
-            Some(tensor) => {
-                found.insert(name.clone(), (*tensor).clone());
-            }
-        }
-    }
-    let names: BTreeSet<&str> = wanted.iter().map(|w| w.name.as_str()).collect();
-    let unexpected: Vec<&str> =
-        renamed.keys().map(String::as_str).filter(|n| !names.contains(n) && !is_left_out(n, &selection.drop)).collect();
-    if !missing.is_empty() {
-        lines.insert(0, format!("{} of {} tensors are missing: {}", missing.len(), wanted.len(), some(&missing)));
-    }
-    if !unexpected.is_empty() {
-        lines.push(format!("{} tensors are left over: {}", unexpected.len(), some(&unexpected)));
-    }
-    if lines.is_empty() {
-        for name in optional {
-            if let Some(tensor) = renamed.get(*name) {
-                found.insert((*name).to_owned(), (*tensor).clone());
+
+    fn take(&self, prefix: &str) -> Result<BTreeMap<String, RawTensor>, AuditError> {
+        let mut renamed = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            if let Some(rest) = name.strip_prefix(prefix) {
+                renamed.insert(rename(rest, &self.selection.rename), tensor);
             }
         }
-        return Ok(found);
+        let wanted = &self.wanted.tensors;
+        let mut lines = Vec::new();
+        let mut found = BTreeMap::new();
+        let mut missing = Vec::new();
+        for TensorShape { name, shape } in wanted {
+            match renamed.get(name) {
+                None => missing.push(name.as_str()),
+                Some(tensor) if tensor.shape != *shape => {
+                    lines.push(format!("{name} has shape {:?}, and {shape:?} is needed", tensor.shape));
+                }
+                Some(tensor) if !tensor.to_f32().iter().all(|v| v.is_finite()) => {
+                    lines.push(format!("{name} holds values that are not finite"));
+                }
+                Some(tensor) => {
+                    found.insert(name.clone(), tensor.as_ref().clone());
+                }
+            }
+        }
+        let names: BTreeSet<&str> = wanted.iter().map(|w| w.name.as_str()).collect();
+        let is_left_over = |n: &&str| !names.contains(n) && !self.is_left_out(n);
+        let unexpected: Vec<&str> = renamed.keys().map(String::as_str).filter(is_left_over).collect();
+        if lines.len() > MOST_LINES {
+            let more = lines.len() - MOST_LINES;
+            lines.truncate(MOST_LINES);
+            lines.push(format!("… ({more} more)"));
+        }
+        if !missing.is_empty() {
+            lines.insert(0, format!("{} of {} tensors are missing: {}", missing.len(), wanted.len(), some(&missing)));
+        }
+        if !unexpected.is_empty() {
+            lines.push(format!("{} tensors are left over: {}", unexpected.len(), some(&unexpected)));
+        }
+        if !lines.is_empty() {
+            return Err(AuditError { lines, help: self.advice(prefix, missing.len(), &unexpected) });
+        }
+        for name in &self.wanted.optional {
+            if let Some(tensor) = renamed.get(name) {
+                found.insert(name.clone(), tensor.as_ref().clone());
+            }
+        }
+        Ok(found)
     }
-    Err(AuditError { lines, help: advice(checkpoint, selection, wanted, &prefix, missing.len(), &unexpected) })
+
+    fn is_left_out(&self, name: &str) -> bool {
+        let first = name.split('.').next().unwrap_or_default();
+        let drop = self.selection.drop.iter().map(String::as_str);
+        name.ends_with("num_batches_tracked")
+            || HEADS.iter().any(|h| first.starts_with(h))
+            || drop.chain(self.wanted.ignored.iter().copied()).any(|d| name.starts_with(d))
+    }
+
+    /// Prefixes under which tensors of the backbone are found, with how many, the best first; among equals the shortest.
+    fn prefixes(&self) -> Vec<(usize, &str)> {
+        let wanted = self.wanted.tensors.iter();
+        let shapes: BTreeMap<&str, &[usize]> = wanted.map(|w| (w.name.as_str(), w.shape.as_slice())).collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            let starts = std::iter::once(0).chain(name.match_indices('.').map(|(i, _)| i + 1));
+            for start in starts {
+                let rest = rename(&name[start..], &self.selection.rename);
+                if shapes.get(rest.as_str()) == Some(&tensor.shape.as_slice()) {
+                    *counts.entry(&name[..start]).or_default() += 1;
+                }
+            }
+        }
+        let mut ranked: Vec<_> = counts.into_iter().map(|(prefix, count)| (count, prefix)).collect();
+        ranked.sort_by_key(|(count, prefix)| (std::cmp::Reverse(*count), prefix.len()));
+        ranked
+    }
+
+    fn guess_prefix(&self) -> Result<String, AuditError> {
+        let ranked = self.prefixes();
+        let Some((best, prefix)) = ranked.first() else {
+            let names: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
+            return Err(AuditError {
+                lines: vec![format!("none of its {} tensors fits the backbone: {}", names.len(), some(&names))],
+                help: Some("check `backbone`, or give `prefix` or `rename`".to_owned()),
+            });
+        };
+        let rivals: Vec<&str> = ranked.iter().filter(|(count, _)| count == best).map(|(_, p)| *p).collect();
+        let same = |other: &str| {
+            let of = |prefix: &str, name: &str| self.tensors.get(&format!("{prefix}{name}"));
+            self.wanted.tensors.iter().all(|w| of(prefix, &w.name) == of(other, &w.name))
+        };
+        if rivals.len() > 1 && !rivals[1..].iter().all(|other| same(other)) {
+            return Err(AuditError {
+                lines: vec![format!("the backbone is in it more than once, under {}", quoted(&rivals))],
+                help: Some(format!("say which one is meant: `prefix: {:?}`", rivals[0])),
+            });
+        }
+        Ok((*prefix).to_owned())
+    }
+
+    fn advice(&self, used: &str, missing: usize, unexpected: &[&str]) -> Option<String> {
+        let wanted = self.wanted.tensors.len();
+        let ranked = self.prefixes();
+        let best = ranked.first().map_or(0, |(count, _)| *count);
+        // Of those that fit equally well, the one that ends most like what was written.
+        let alike = |prefix: &str| used.bytes().rev().zip(prefix.bytes().rev()).take_while(|(a, b)| a == b).count();
+        let nearest = ranked.iter().rev().filter(|(count, _)| *count == best).max_by_key(|(_, prefix)| alike(prefix));
+        match nearest {
+            Some((count, prefix)) if *prefix != used && *count > wanted - missing => {
+                Some(format!("did you mean `prefix: {prefix:?}`?"))
+            }
+            _ if missing == 0 && !unexpected.is_empty() => {
+                Some("if they do not belong to the backbone, list the beginnings of their names in `drop`".to_owned())
+            }
+            None => Some("check `backbone`: nothing in the file fits it".to_owned()),
+            Some((count, _)) if *count < wanted => {
+                Some(format!("{count} of {wanted} tensors fit at best: check `backbone`"))
+            }
+            Some(_) => None,
+        }
+    }
 }
 
 fn rename(name: &str, rules: &[(String, String)]) -> String {
@@ -110,86 +257,6 @@ fn rename(name: &str, rules: &[(String, String)]) -> String {
         Some((to, rest)) => format!("{to}{rest}"),
         None => name.to_owned(),
     }
-}
-
-fn is_left_out(name: &str, drop: &[String]) -> bool {
-    let first = name.split('.').next().unwrap_or_default();
-    name.ends_with("num_batches_tracked")
-        || HEADS.iter().any(|h| first.starts_with(h))
-        || drop.iter().any(|d| name.starts_with(d.as_str()))
-}
-
-/// Prefixes under which tensors of the backbone are found, with how many, the best first; among equals the shortest.
-fn prefixes<'c>(checkpoint: &'c Checkpoint, selection: &Selection, wanted: &[TensorShape]) -> Vec<(usize, &'c str)> {
-    let shapes: BTreeMap<&str, &[usize]> = wanted.iter().map(|w| (w.name.as_str(), w.shape.as_slice())).collect();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (name, tensor) in &checkpoint.tensors {
-        let starts = std::iter::once(0).chain(name.match_indices('.').map(|(i, _)| i + 1));
-        for start in starts {
-            if shapes.get(rename(&name[start..], &selection.rename).as_str()) == Some(&tensor.shape.as_slice()) {
-                *counts.entry(&name[..start]).or_default() += 1;
-            }
-        }
-    }
-    let mut ranked: Vec<_> = counts.into_iter().map(|(prefix, count)| (count, prefix)).collect();
-    ranked.sort_by_key(|(count, prefix)| (std::cmp::Reverse(*count), prefix.len()));
-    ranked
-}
-
-fn guess_prefix(checkpoint: &Checkpoint, selection: &Selection, wanted: &[TensorShape]) -> Result<String, AuditError> {
-    let ranked = prefixes(checkpoint, selection, wanted);
-    let Some((best, prefix)) = ranked.first() else {
-        return Err(AuditError {
-            lines: vec![format!(
-                "none of its {} tensors fits the backbone: {}",
-                checkpoint.tensors.len(),
-                some(&first_names(checkpoint))
-            )],
-            help: Some("check `backbone`, or give `prefix` or `rename`".to_owned()),
-        });
-    };
-    let rivals: Vec<&str> = ranked.iter().filter(|(count, _)| count == best).map(|(_, p)| *p).collect();
-    let same = |other: &str| {
-        wanted.iter().all(|w| {
-            checkpoint.tensors.get(&format!("{prefix}{}", w.name))
-                == checkpoint.tensors.get(&format!("{other}{}", w.name))
-        })
-    };
-    if rivals.len() > 1 && !rivals[1..].iter().all(|other| same(other)) {
-        return Err(AuditError {
-            lines: vec![format!("the backbone is in it more than once, under {}", quoted(&rivals))],
-            help: Some(format!("say which one is meant: `prefix: {:?}`", rivals[0])),
-        });
-    }
-    Ok((*prefix).to_owned())
-}
-
-fn advice(
-    checkpoint: &Checkpoint,
-    selection: &Selection,
-    wanted: &[TensorShape],
-    used: &str,
-    missing: usize,
-    unexpected: &[&str],
-) -> Option<String> {
-    let ranked = prefixes(checkpoint, selection, wanted);
-    match ranked.first() {
-        Some((count, prefix)) if *prefix != used && *count > wanted.len() - missing => {
-            Some(format!("did you mean `prefix: {prefix:?}`?"))
-        }
-        _ if missing == 0 && !unexpected.is_empty() => {
-            Some("if they do not belong to the backbone, list the beginnings of their names in `drop`".to_owned())
-        }
-        None => Some("check `backbone`: nothing in the file fits it".to_owned()),
-        Some((count, _)) if *count < wanted.len() => {
-            Some(format!("{count} of {} tensors fit at best: check `backbone`", wanted.len()))
-        }
-        Some(_) => None,
-    }
-}
-
-fn first_names(checkpoint: &Checkpoint) -> Vec<&str> {
-    checkpoint.tensors.keys().map(String::as_str).collect()
 }
 
 fn some(names: &[&str]) -> String {
@@ -218,15 +285,17 @@ mod tests {
         Checkpoint { format: "test", container: None, tensors: tensors.iter().map(tensor).collect() }
     }
 
-    fn wanted() -> Vec<TensorShape> {
-        [("conv1.weight", vec![2, 1]), ("bn1.weight", vec![2])]
-            .map(|(n, shape)| TensorShape { name: n.into(), shape })
-            .into()
+    fn wanted() -> Wanted {
+        let tensors = [("conv1.weight", vec![2, 1]), ("bn1.weight", vec![2])];
+        let tensors = tensors.map(|(n, shape)| TensorShape { name: n.into(), shape }).into();
+        Wanted { tensors, optional: vec!["fc.weight".into()], ..Wanted::default() }
     }
 
     fn audit(tensors: &[(&str, &[usize], f32)], selection: &Selection) -> Result<Vec<String>, String> {
-        let found = select(&checkpoint(tensors), selection, &wanted(), &["fc.weight"]);
-        found.map(|f| f.into_keys().collect()).map_err(|e| format!("{e} | {}", e.help.clone().unwrap_or_default()))
+        let found = select(&checkpoint(tensors), selection, &wanted());
+        found
+            .map(|f| f.tensors.into_keys().collect())
+            .map_err(|e| format!("{e} | {}", e.help.clone().unwrap_or_default()))
     }
 
     const MOCO: [(&str, &[usize], f32); 5] = [

@@ -1,0 +1,105 @@
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use assay_lab::{GuessReport, WeightsReport, convert_weights, inspect_weights};
+use clap::{Args, Subcommand};
+
+use super::{ListFormat, print_json, size};
+use crate::{End, Trouble, surroundings};
+
+/// Looks at weights files, and converts them.
+#[derive(Args)]
+pub struct Weights {
+    #[command(subcommand)]
+    command: WeightsCommand,
+}
+
+#[derive(Subcommand)]
+enum WeightsCommand {
+    /// Lists the tensors of a file, and says which backbone they are.
+    Inspect {
+        /// A torch file, safetensors (or their index), .npz, a pickle of arrays, or a TensorFlow checkpoint (its .index).
+        file: PathBuf,
+        /// Key of the state dict, where the usual ones are not meant.
+        #[arg(long)]
+        container: Option<String>,
+        /// How it is written.
+        #[arg(long, value_enum, default_value = "text")]
+        format: ListFormat,
+    },
+    /// Writes the tensors of a file as safetensors, under the same names; results and keys stay the same.
+    Convert {
+        /// Any file that `inspect` reads.
+        file: PathBuf,
+        /// File to write; it must not exist yet.
+        #[arg(long)]
+        to: PathBuf,
+        /// Key of the state dict, where the usual ones are not meant.
+        #[arg(long)]
+        container: Option<String>,
+    },
+}
+
+impl Weights {
+    pub fn run(self) -> Result<End, Trouble> {
+        match self.command {
+            WeightsCommand::Inspect { file, container, format } => {
+                let report = inspect_weights(&file, container.as_deref())?;
+                if format == ListFormat::Json {
+                    print_json("assay.weights/1", serde_json::to_value(&report).context("writing JSON")?)?;
+                } else {
+                    surroundings::print(&text(&report))?;
+                }
+            }
+            WeightsCommand::Convert { file, to, container } => {
+                let (bytes, count) = convert_weights(&file, container.as_deref())?;
+                surroundings::write_new(&to, &bytes)?;
+                surroundings::note(&format!("wrote {} ({count} tensors, {})", to.display(), size(bytes.len() as u64)));
+            }
+        }
+        Ok(End::Done)
+    }
+}
+
+fn text(report: &WeightsReport) -> String {
+    let mut out = String::new();
+    for tensor in &report.tensors {
+        let shape = tensor.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
+        let _ = write!(out, "{:<4}  {shape:<22}  {}", tensor.dtype, tensor.name);
+        let _ = match tensor.not_finite {
+            0 => writeln!(out),
+            n => writeln!(out, "  ({n} numbers are not finite)"),
+        };
+    }
+    let numbers: usize = report.tensors.iter().map(|t| t.shape.iter().product::<usize>()).sum();
+    let _ = writeln!(out, "\nformat      {}", report.format);
+    if let Some(container) = &report.container {
+        let _ = writeln!(out, "container   {container}");
+    }
+    let _ = writeln!(out, "tensors     {}, with {numbers} numbers", report.tensors.len());
+    match &report.guess {
+        Some(guess) => describe(guess, &mut out),
+        None => out.push_str("backbone    none that is known\n"),
+    }
+    out
+}
+
+fn describe(guess: &GuessReport, out: &mut String) {
+    let _ = writeln!(out, "backbone    {} ({} of {} tensors)", guess.backbone, guess.present, guess.needed);
+    if let Some(prefix) = &guess.prefix {
+        let _ = writeln!(out, "prefix      {prefix:?}");
+    }
+    if let Some(naming) = guess.naming {
+        let _ = writeln!(out, "naming      {naming}");
+    }
+    if guess.has_classifier {
+        out.push_str("classifier  its own is there\n");
+    }
+    for problem in &guess.problems {
+        let _ = writeln!(out, "problem     {problem}");
+    }
+    if let Some(help) = &guess.help {
+        let _ = writeln!(out, "help        {help}");
+    }
+}

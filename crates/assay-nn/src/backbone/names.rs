@@ -1,0 +1,332 @@
+//! What other libraries call the tensors of our backbones, and how they lay them out.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::resnet::ResNet;
+use crate::checkpoint::{Naming, RawTensor, Translated};
+
+type Tensors = BTreeMap<String, RawTensor>;
+
+/// How a tensor is laid out where it comes from.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// As here.
+    Same,
+    /// A convolution of TensorFlow or Haiku: rows, columns, input, output. Or a matrix: input, output.
+    InputOutput,
+    /// With axes of one that we do not have.
+    Flat,
+}
+
+/// Under our name and in our layout.
+fn laid_out(tensor: &RawTensor, layout: Layout) -> Cow<'_, RawTensor> {
+    let changed = match (layout, tensor.shape.len()) {
+        (Layout::InputOutput, 4) => Some(tensor.permuted(&[3, 2, 0, 1])),
+        (Layout::InputOutput, 2) => Some(tensor.permuted(&[1, 0])),
+        (Layout::Flat, _) => tensor.reshaped(&[tensor.shape.iter().product()]),
+        _ => None,
+    };
+    changed.map_or(Cow::Borrowed(tensor), Cow::Owned)
+}
+
+/// Renames what `rule` knows; the rest keeps its name.
+fn renamed(tensors: &Tensors, rule: impl Fn(&str) -> Option<(String, Layout)>) -> Translated<'_> {
+    let translate = |(name, tensor): (&String, _)| match rule(name) {
+        Some((name, layout)) => (name, laid_out(tensor, layout)),
+        None => (name.clone(), Cow::Borrowed(tensor)),
+    };
+    tensors.iter().map(translate).collect()
+}
+
+/// Replaces the first of these beginnings that fits.
+fn replaced(name: &str, rules: &[(&str, &str)]) -> Option<String> {
+    rules.iter().find_map(|(from, to)| Some(format!("{to}{}", name.strip_prefix(from)?)))
+}
+
+/// `text` cut before the first occurrence of one of `marks`.
+fn cut<'t>(text: &'t str, marks: &[&str]) -> Option<(&'t str, &'t str)> {
+    let at = marks.iter().filter_map(|mark| text.find(mark)).min()?;
+    Some(text.split_at(at))
+}
+
+/// The names of ResNets besides torchvision's.
+pub fn of_resnet(spec: &ResNet) -> Vec<Naming> {
+    let layers = spec.layers();
+    vec![
+        Naming { name: "Haiku", translate: Box::new(haiku) },
+        Naming { name: "SimCLR (TensorFlow)", translate: Box::new(move |tensors| simclr(tensors, &layers)) },
+    ]
+}
+
+/// `online_params.res_net50/~/block_group_0/~/block_0/~/conv_0.w`, as Haiku's `ResNet` names it in BYOL's checkpoints; becomes
+/// `online.layer1.0.conv1.weight`. Statistics are in a tree beside it, `online_state`.
+fn haiku(tensors: &Tensors) -> Option<Translated<'_>> {
+    tensors.keys().any(|name| name.contains("block_group_")).then(|| renamed(tensors, haiku_name))
+}
+
+fn haiku_name(name: &str) -> Option<(String, Layout)> {
+    let (path, leaf) = name.rsplit_once('.')?;
+    let (tree, module) = path.split_once('.').unwrap_or(("", path));
+    let module = module.replace("/~/", "/");
+    let mut parts: Vec<&str> = module.split('/').collect();
+    let statistic = ["mean_ema", "var_ema"].contains(parts.last()?).then(|| parts.pop()).flatten();
+    let (leaf, layout) = match (statistic, leaf) {
+        (None, "w") => ("weight", Layout::InputOutput),
+        (None, "b") => ("bias", Layout::Same),
+        (None, "scale") => ("weight", Layout::Flat),
+        (None, "offset") => ("bias", Layout::Flat),
+        (Some("mean_ema"), "average") => ("running_mean", Layout::Flat),
+        (Some("var_ema"), "average") => ("running_var", Layout::Flat),
+        _ => return None,
+    };
+    let number = |part: &str, before: &str| part.strip_prefix(before)?.parse::<usize>().ok();
+    let layer = match parts[..] {
+        [.., group, block, layer] if number(group, "block_group_").is_some() => {
+            let (group, block) = (number(group, "block_group_")?, number(block, "block_")?);
+            let layer = match layer {
+                "shortcut_conv" => "downsample.0".to_owned(),
+                "shortcut_batchnorm" => "downsample.1".to_owned(),
+                _ => match (number(layer, "conv_"), number(layer, "batchnorm_")) {
+                    (Some(i), _) => format!("conv{}", i + 1),
+                    (_, Some(i)) => format!("bn{}", i + 1),
+                    _ => return None,
+                },
+            };
+            format!("layer{}.{block}.{layer}", group + 1)
+        }
+        [.., "initial_conv" | "initial_conv_1"] => "conv1".to_owned(),
+        [.., "initial_batchnorm" | "initial_batchnorm_1"] => "bn1".to_owned(),
+        [.., "logits" | "classifier"] => "fc".to_owned(),
+        _ => return None,
+    };
+    let tree = tree.strip_suffix("_params").or_else(|| tree.strip_suffix("_state")).unwrap_or(tree);
+    let dot = if tree.is_empty() { "" } else { "." };
+    Some((format!("{tree}{dot}{layer}.{leaf}"), layout))
+}
+
+/// `base_model/conv2d_12/kernel`: SimCLR's layers, counted in the order in which its code makes them.
+fn simclr<'t>(tensors: &'t Tensors, layers: &[(String, String)]) -> Option<Translated<'t>> {
+    let is_one = |name: &String| name == "conv2d/kernel" || name.ends_with("/conv2d/kernel");
+    tensors.keys().any(is_one).then(|| renamed(tensors, |name| simclr_name(name, layers)))
+}
+
+fn simclr_name(name: &str, layers: &[(String, String)]) -> Option<(String, Layout)> {
+    let (path, leaf) = name.rsplit_once('/')?;
+    let (scope, layer) = path.rsplit_once('/').unwrap_or(("", path));
+    let index = |before: &str| match layer.strip_prefix(before)? {
+        "" => Some(0),
+        rest => rest.strip_prefix('_')?.parse::<usize>().ok(),
+    };
+    let (ours, leaf, layout) = match (leaf, index("conv2d"), index("batch_normalization")) {
+        ("kernel", Some(i), _) => (layers.get(i).map(|l| &l.0), "weight", Layout::InputOutput),
+        ("gamma", _, Some(i)) => (layers.get(i).map(|l| &l.1), "weight", Layout::Same),
+        ("beta", _, Some(i)) => (layers.get(i).map(|l| &l.1), "bias", Layout::Same),
+        ("moving_mean", _, Some(i)) => (layers.get(i).map(|l| &l.1), "running_mean", Layout::Same),
+        ("moving_variance", _, Some(i)) => (layers.get(i).map(|l| &l.1), "running_var", Layout::Same),
+        _ => return None,
+    };
+    // A layer too many keeps its own name, beside the others, so that it is left over.
+    let ours = ours.map_or(layer, String::as_str);
+    let scope = scope.replace('/', ".");
+    let dot = if scope.is_empty() { "" } else { "." };
+    Some((format!("{scope}{dot}{ours}.{leaf}"), layout))
+}
+
+/// The names of transformers besides timm's.
+pub fn of_vit() -> Vec<Naming> {
+    vec![Naming { name: "Hugging Face", translate: Box::new(hugging_face_vit) }]
+}
+
+/// `vit.encoder.layer.0.attention.attention.query.weight` and the like, and what version 5 calls them; DINOv2's too.
+fn hugging_face_vit(tensors: &Tensors) -> Option<Translated<'_>> {
+    const BLOCK: [(&str, &str); 16] = [
+        ("layernorm_before.", "norm1."),
+        ("layernorm_after.", "norm2."),
+        ("norm1.", "norm1."),
+        ("norm2.", "norm2."),
+        ("attention.output.dense.", "attn.proj."),
+        ("intermediate.dense.", "mlp.fc1."),
+        ("output.dense.", "mlp.fc2."),
+        ("mlp.fc1.", "mlp.fc1."),
+        ("mlp.fc2.", "mlp.fc2."),
+        ("layer_scale1.lambda1", "ls1.gamma"),
+        ("layer_scale2.lambda1", "ls2.gamma"),
+        ("attention.attention.", "attn."),
+        ("attention.o_proj.", "attn.proj."),
+        ("attention.q_proj.", "attn.query."),
+        ("attention.k_proj.", "attn.key."),
+        ("attention.v_proj.", "attn.value."),
+    ];
+    const OUTSIDE: [(&str, &str); 6] = [
+        ("embeddings.cls_token", "cls_token"),
+        ("embeddings.position_embeddings", "pos_embed"),
+        ("embeddings.patch_embeddings.projection.", "patch_embed.proj."),
+        ("embeddings.mask_token", "mask_token"),
+        ("embeddings.register_tokens", "register_tokens"),
+        ("layernorm.", "norm."),
+    ];
+    tensors.keys().any(|name| name.contains("embeddings.patch_embeddings.projection.")).then_some(())?;
+    let rule = |name: &str| {
+        let (root, rest) = cut(name, &["embeddings.", "encoder.layer.", "layers."]).or_else(|| {
+            cut(name, &["layernorm.", "pooler."]).filter(|(root, _)| root.is_empty() || root.ends_with('.'))
+        })?;
+        let block = rest.strip_prefix("encoder.layer.").or_else(|| rest.strip_prefix("layers."));
+        let ours = match block.and_then(|rest| rest.split_once('.')) {
+            Some((block, part)) => format!("blocks.{block}.{}", replaced(part, &BLOCK)?),
+            None => replaced(rest, &OUTSIDE)?,
+        };
+        Some((format!("{root}{ours}"), Layout::Same))
+    };
+    Some(joined(renamed(tensors, rule), ["attn.query.", "attn.key.", "attn.value."], "attn.qkv."))
+}
+
+/// The names of CLIP's image tower besides OpenAI's.
+pub fn of_clip() -> Vec<Naming> {
+    vec![Naming { name: "Hugging Face", translate: Box::new(hugging_face_clip) }]
+}
+
+fn hugging_face_clip(tensors: &Tensors) -> Option<Translated<'_>> {
+    const BLOCK: [(&str, &str); 8] = [
+        ("self_attn.out_proj.", "attn.out_proj."),
+        ("self_attn.q_proj.", "attn.q."),
+        ("self_attn.k_proj.", "attn.k."),
+        ("self_attn.v_proj.", "attn.v."),
+        ("layer_norm1.", "ln_1."),
+        ("layer_norm2.", "ln_2."),
+        ("mlp.fc1.", "mlp.c_fc."),
+        ("mlp.fc2.", "mlp.c_proj."),
+    ];
+    const OUTSIDE: [(&str, &str); 5] = [
+        ("embeddings.class_embedding", "class_embedding"),
+        ("embeddings.patch_embedding.", "conv1."),
+        ("embeddings.position_embedding.weight", "positional_embedding"),
+        ("pre_layrnorm.", "ln_pre."),
+        ("post_layernorm.", "ln_post."),
+    ];
+    const TOWER: &str = "vision_model.";
+    tensors.keys().any(|name| name.contains("vision_model.embeddings.patch_embedding.")).then_some(())?;
+    let rule = |name: &str| {
+        if let Some(root) = name.strip_suffix("visual_projection.weight") {
+            return Some((format!("{root}{TOWER}proj"), Layout::InputOutput));
+        }
+        let (root, rest) = name.split_once(TOWER)?;
+        let ours = match rest.strip_prefix("encoder.layers.").and_then(|rest| rest.split_once('.')) {
+            Some((block, part)) => format!("transformer.resblocks.{block}.{}", replaced(part, &BLOCK)?),
+            None => replaced(rest, &OUTSIDE)?,
+        };
+        // Counts of positions, which are no weights.
+        Some((format!("{root}{TOWER}{ours}"), Layout::Same))
+    };
+    Some(joined(renamed(tensors, rule), ["attn.q.", "attn.k.", "attn.v."], "attn.in_proj_"))
+}
+
+/// Puts the three matrices of an attention into one.
+fn joined<'t>(mut tensors: Translated<'t>, parts: [&str; 3], whole: &str) -> Translated<'t> {
+    let firsts: Vec<String> = tensors.keys().filter(|name| name.contains(parts[0])).cloned().collect();
+    for first in firsts {
+        let names = parts.map(|part| first.replace(parts[0], part));
+        let found: Vec<&RawTensor> = names.iter().filter_map(|name| tensors.get(name).map(Cow::as_ref)).collect();
+        // Where one is missing, all keep their names and are reported.
+        if let (3, Some(tensor)) = (found.len(), RawTensor::joined(&found)) {
+            names.iter().for_each(|name| {
+                tensors.remove(name);
+            });
+            tensors.insert(first.replace(parts[0], whole), Cow::Owned(tensor));
+        }
+    }
+    tensors
+}
+
+/// The names of ConvNeXts besides their authors'.
+pub fn of_convnext() -> Vec<Naming> {
+    vec![
+        Naming { name: "timm", translate: Box::new(timm_convnext) },
+        Naming { name: "torchvision", translate: Box::new(torchvision_convnext) },
+    ]
+}
+
+fn timm_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
+    const BLOCK: [(&str, &str); 5] = [
+        ("conv_dw.", "dwconv."),
+        ("norm.", "norm."),
+        ("mlp.fc1.", "pwconv1."),
+        ("mlp.fc2.", "pwconv2."),
+        ("gamma", "gamma"),
+    ];
+    const OUTSIDE: [(&str, &str); 3] =
+        [("stem.", "downsample_layers.0."), ("head.norm.", "norm."), ("head.fc.", "head.")];
+    tensors.keys().any(|name| name.contains(".conv_dw.")).then_some(())?;
+    let rule = |name: &str| {
+        let (root, rest) = cut(name, &["stem.", "stages.", "head."])?;
+        let ours = match rest.strip_prefix("stages.").and_then(|rest| rest.split_once('.')) {
+            Some((stage, part)) => match part.strip_prefix("blocks.").and_then(|part| part.split_once('.')) {
+                Some((block, part)) => format!("stages.{stage}.{block}.{}", replaced(part, &BLOCK)?),
+                None => format!("downsample_layers.{stage}.{}", part.strip_prefix("downsample.")?),
+            },
+            None => replaced(rest, &OUTSIDE)?,
+        };
+        Some((format!("{root}{ours}"), Layout::Same))
+    };
+    Some(renamed(tensors, rule))
+}
+
+fn torchvision_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
+    const BLOCK: [(&str, &str); 4] =
+        [("block.0.", "dwconv."), ("block.2.", "norm."), ("block.3.", "pwconv1."), ("block.5.", "pwconv2.")];
+    tensors.keys().any(|name| name.contains("features.1.0.layer_scale")).then_some(())?;
+    let rule = |name: &str| {
+        let (root, rest) = cut(name, &["features.", "classifier."])?;
+        if let Some(ours) = replaced(rest, &[("classifier.0.", "norm."), ("classifier.2.", "head.")]) {
+            return Some((format!("{root}{ours}"), Layout::Same));
+        }
+        let (index, rest) = rest.strip_prefix("features.")?.split_once('.')?;
+        let index: usize = index.parse().ok()?;
+        if index.is_multiple_of(2) {
+            return Some((format!("{root}downsample_layers.{}.{rest}", index / 2), Layout::Same));
+        }
+        let (block, part) = rest.split_once('.')?;
+        let at = format!("{root}stages.{}.{block}.", index / 2);
+        if part == "layer_scale" {
+            return Some((format!("{at}gamma"), Layout::Flat));
+        }
+        Some((format!("{at}{}", replaced(part, &BLOCK)?), Layout::Same))
+    };
+    Some(renamed(tensors, rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_haiku_and_tensorflow() {
+        let haiku = |name: &str| haiku_name(name).map(|(name, _)| name);
+        for (theirs, ours) in [
+            ("online_params.res_net50/~/initial_conv.w", Some("online.conv1.weight")),
+            ("online_params.res_net50/~/block_group_1/~/block_3/~/conv_2.w", Some("online.layer2.3.conv3.weight")),
+            (
+                "t_state.r/~/block_group_0/~/block_0/~/shortcut_batchnorm/~/var_ema.average",
+                Some("t.layer1.0.downsample.1.running_var"),
+            ),
+            ("t_state.r/~/initial_batchnorm/~/mean_ema.hidden", None),
+            ("online_params.projector/linear.w", None),
+        ] {
+            assert_eq!(haiku(theirs).as_deref(), ours, "{theirs}");
+        }
+        let layers = ResNet::resnet50().layers();
+        assert_eq!(layers.len(), 53);
+        let simclr = |name: &str| simclr_name(name, &layers).map(|(name, _)| name);
+        for (theirs, ours) in [
+            ("base_model/conv2d/kernel", Some("base_model.conv1.weight")),
+            ("base_model/conv2d_1/kernel", Some("base_model.layer1.0.downsample.0.weight")),
+            ("base_model/batch_normalization_4/moving_variance", Some("base_model.layer1.0.bn3.running_var")),
+            ("base_model/conv2d_52/kernel", Some("base_model.layer4.2.conv3.weight")),
+            ("base_model/conv2d_53/kernel", Some("base_model.conv2d_53.weight")),
+            ("base_model/conv2d/kernel/Momentum", None),
+            ("global_step", None),
+        ] {
+            assert_eq!(simclr(theirs).as_deref(), ours, "{theirs}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Position embeddings for images of another size than a transformer was trained on.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How position embeddings are resized; for the size that they were trained at, nothing is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Positions {
+    /// torch's bicubic interpolation to the new grid: MAE, DeiT, Hugging Face.
+    #[default]
+    Bicubic,
+    /// The same with a scale of (new side + 0.1) / old side: DINO, and DINOv2 without registers.
+    BicubicOffset,
+    /// With antialiasing: timm, and DINOv2 with registers.
+    BicubicAntialias,
+}
+
+/// Resizes a grid of `from` × `from` rows of `dim` numbers to `to` × `to` rows, as `torch.nn.functional.interpolate` does.
+pub fn resize(grid: &[f32], from: usize, to: usize, dim: usize, how: Positions) -> Vec<f32> {
+    let weights = weights(from, to, how);
+    // Columns first, then rows: row-major (y, x, d).
+    let mut wide = vec![0.0; from * to * dim];
+    for y in 0..from {
+        for (x, taps) in weights.iter().enumerate() {
+            let out = &mut wide[(y * to + x) * dim..][..dim];
+            add(out, taps, |source| &grid[(y * from + source) * dim..][..dim]);
+        }
+    }
+    let mut resized = vec![0.0; to * to * dim];
+    for (y, taps) in weights.iter().enumerate() {
+        let out = &mut resized[y * to * dim..][..to * dim];
+        add(out, taps, |source| &wide[source * to * dim..][..to * dim]);
+    }
+    resized
+}
+
+fn add<'a>(out: &mut [f32], taps: &[(usize, f64)], row: impl Fn(usize) -> &'a [f32]) {
+    for (source, weight) in taps {
+        for (out, value) in out.iter_mut().zip(row(*source)) {
+            *out += (weight * f64::from(*value)) as f32;
+        }
+    }
+}
+
+/// For each new place, the old ones that it is made of, with their weights.
+fn weights(from: usize, to: usize, how: Positions) -> Vec<Vec<(usize, f64)>> {
+    let scale = match how {
+        Positions::BicubicOffset => from as f64 / (to as f64 + 0.1),
+        _ => from as f64 / to as f64,
+    };
+    let last = from as i64 - 1;
+    let place = |to: usize| {
+        let center = (to as f64 + 0.5) * scale;
+        if how == Positions::BicubicAntialias {
+            // Keys' kernel with a = −0.5, stretched where the grid shrinks, and cut off at the edges.
+            let stretch = scale.max(1.0);
+            let first = ((center - 2.0 * stretch + 0.5) as i64).max(0);
+            let end = ((center + 2.0 * stretch + 0.5) as i64).min(from as i64);
+            let taps = (first..end).map(|i| (i as usize, cubic((i as f64 + 0.5 - center) / stretch, -0.5)));
+            let taps: Vec<_> = taps.collect();
+            let sum: f64 = taps.iter().map(|(_, weight)| weight).sum();
+            return taps.into_iter().map(|(i, weight)| (i, weight / sum)).collect();
+        }
+        // a = −0.75, and the edge repeated.
+        let source = center - 0.5;
+        let first = source.floor() as i64 - 1;
+        let tap = |i: i64| (i.clamp(0, last) as usize, cubic(i as f64 - source, -0.75));
+        (first..first + 4).map(tap).collect()
+    };
+    (0..to).map(place).collect()
+}
+
+/// Keys' cubic convolution kernel.
+fn cubic(x: f64, a: f64) -> f64 {
+    let x = x.abs();
+    if x < 1.0 {
+        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * a
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_stays_constant() {
+        for how in [Positions::Bicubic, Positions::BicubicOffset, Positions::BicubicAntialias] {
+            for to in [3, 5, 9, 16] {
+                assert!(
+                    resize(&[2.5; 7 * 7 * 2], 7, to, 2, how).iter().all(|v| (v - 2.5).abs() < 1e-5),
+                    "{how:?} {to}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! Vision transformers (Dosovitskiy et al. 2021): DINO, MAE, DeiT, timm's; DINOv2 with or without registers; CLIP's image tower.
+//!
+//! Names follow timm (`cls_token`, `pos_embed`, `blocks.N.attn.qkv`, …), which DINO, MAE, DeiT and DINOv2 share; those of CLIP
+//! follow OpenAI (`class_embedding`, `transformer.resblocks.N`, …). Hugging Face's are translated in `names`.
+
+use burn::module::{Module, Param, ParamId};
+use burn::nn::LayerNorm;
+use burn::tensor::activation::{gelu, sigmoid, softmax};
+use burn::tensor::{Tensor, TensorData};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::positions::{Positions, resize};
+use super::tap::{Activation, Tap};
+use crate::builder::{Builder, Init};
+use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
+
+/// How large a transformer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ViTSize {
+    /// 192 features, 12 blocks, 3 heads.
+    Tiny,
+    /// 384 features, 12 blocks, 6 heads.
+    Small,
+    /// 768 features, 12 blocks, 12 heads.
+    Base,
+    /// 1024 features, 24 blocks, 16 heads.
+    Large,
+    /// 1280 features, 32 blocks, 16 heads.
+    Huge,
+    /// Any other.
+    Custom {
+        /// Features of a token.
+        width: u32,
+        /// Blocks.
+        depth: u32,
+        /// Heads of the attention; `width` is a multiple.
+        heads: u32,
+    },
+}
+
+impl ViTSize {
+    fn shape(&self) -> Shape {
+        let (width, depth, heads) = match self {
+            Self::Tiny => (192, 12, 3),
+            Self::Small => (384, 12, 6),
+            Self::Base => (768, 12, 12),
+            Self::Large => (1024, 24, 16),
+            Self::Huge => (1280, 32, 16),
+            Self::Custom { width, depth, heads } => (*width, *depth, *heads),
+        };
+        Shape { width: width as usize, depth: depth as usize, heads: heads as usize }
+    }
+}
+
+struct Shape {
+    width: usize,
+    depth: usize,
+    heads: usize,
+}
+
+/// Parameters of a vision transformer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ViT {
+    /// How large it is.
+    pub size: ViTSize,
+    /// Side of a patch in pixels.
+    #[serde(default = "patch_16")]
+    pub patch: u32,
+    /// Side of the images that its position embeddings are for, in pixels.
+    #[serde(default = "image_224")]
+    pub trained_at: u32,
+    /// How these are resized for other images.
+    #[serde(default)]
+    pub positions: Positions,
+}
+
+/// Parameters of DINOv2's transformers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DinoV2 {
+    /// How large it is.
+    pub size: ViTSize,
+    /// Register tokens: 0 or 4.
+    #[serde(default)]
+    pub registers: u32,
+    /// Side of a patch in pixels.
+    #[serde(default = "patch_14")]
+    pub patch: u32,
+    /// Side of the images that its position embeddings are for, in pixels.
+    #[serde(default = "image_518")]
+    pub trained_at: u32,
+    /// How these are resized; `BicubicAntialias` with registers and `BicubicOffset` without, where nothing is said.
+    #[serde(default)]
+    pub positions: Option<Positions>,
+}
+
+/// Parameters of CLIP's image tower.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clip {
+    /// How large it is.
+    #[serde(default = "base")]
+    pub size: ViTSize,
+    /// Side of a patch in pixels: 32 or 16.
+    #[serde(default = "patch_32")]
+    pub patch: u32,
+    /// Side of the images that its position embeddings are for, in pixels.
+    #[serde(default = "image_224")]
+    pub trained_at: u32,
+    /// Features of the space that it shares with texts; with them, features are projected into it. Without, they are those
+    /// before the projection, as the linear probes of Radford et al. (2021) use them.
+    #[serde(default)]
+    pub projected: Option<u32>,
+}
+
+fn patch_14() -> u32 {
+    14
+}
+
+fn patch_16() -> u32 {
+    16
+}
+
+fn patch_32() -> u32 {
+    32
+}
+
+fn image_224() -> u32 {
+    224
+}
+
+fn image_518() -> u32 {
+    518
+}
+
+fn base() -> ViTSize {
+    ViTSize::Base
+}
+
+/// What the three kinds have in common.
+pub(super) struct Spec {
+    shape: Shape,
+    patch: usize,
+    trained_at: usize,
+    positions: Positions,
+    registers: usize,
+    kind: Kind,
+    projected: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Timm,
+    DinoV2,
+    Clip,
+}
+
+impl From<&ViT> for Spec {
+    fn from(spec: &ViT) -> Self {
+        Self {
+            shape: spec.size.shape(),
+            patch: spec.patch as usize,
+            trained_at: spec.trained_at as usize,
+            positions: spec.positions,
+            registers: 0,
+            kind: Kind::Timm,
+            projected: None,
+        }
+    }
+}
+
+impl From<&DinoV2> for Spec {
+    fn from(spec: &DinoV2) -> Self {
+        let usual = if spec.registers > 0 { Positions::BicubicAntialias } else { Positions::BicubicOffset };
+        Self {
+            shape: spec.size.shape(),
+            patch: spec.patch as usize,
+            trained_at: spec.trained_at as usize,
+            positions: spec.positions.unwrap_or(usual),
+            registers: spec.registers as usize,
+            kind: Kind::DinoV2,
+            projected: None,
+        }
+    }
+}
+
+impl From<&Clip> for Spec {
+    fn from(spec: &Clip) -> Self {
+        Self {
+            shape: spec.size.shape(),
+            patch: spec.patch as usize,
+            trained_at: spec.trained_at as usize,
+            positions: Positions::Bicubic,
+            registers: 0,
+            kind: Kind::Clip,
+            projected: spec.projected.map(|n| n as usize),
+        }
+    }
+}
+
+impl Spec {
+    pub(super) fn depth(&self) -> usize {
+        self.shape.depth
+    }
+
+    /// Features of a token at the end of the network, or inside it.
+    pub(super) fn width(&self, is_end: bool) -> usize {
+        self.projected.filter(|_| is_end).unwrap_or(self.shape.width)
+    }
+
+    /// Patches of an image; `None` when it has none.
+    pub(super) fn patches(&self, side: usize) -> Option<usize> {
+        let grid = side / self.patch;
+        (grid > 0).then_some(grid * grid)
+    }
+
+    /// Pixels that an image must at least have on a side.
+    pub(super) fn least_side(&self) -> usize {
+        self.patch
+    }
+
+    /// What is wrong with the numbers.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let Shape { width, depth, heads } = self.shape;
+        if !(1..=8192).contains(&width) || !(1..=128).contains(&depth) {
+            Some("`width` must be from 1 to 8192, and `depth` from 1 to 128")
+        } else if heads == 0 || !width.is_multiple_of(heads) {
+            Some("`width` must be a multiple of `heads`")
+        } else if !(1..=64).contains(&self.patch) {
+            Some("`patch` must be from 1 to 64 pixels")
+        } else if !(self.patch..=4096).contains(&self.trained_at) {
+            Some("`trained_at` must be at least `patch`, and at most 4096 pixels")
+        } else if self.registers > 64 {
+            Some("`registers` must be at most 64")
+        } else if self.projected.is_some_and(|n| !(1..=8192).contains(&n)) {
+            Some("`projected` must be from 1 to 8192")
+        } else {
+            None
+        }
+    }
+}
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct ViTNet {
+    patches: Conv,
+    class_token: Param<Tensor<1>>,
+    registers: Option<Param<Tensor<2>>>,
+    /// Of the class token, then of the grid: T × D.
+    embedding: Param<Tensor<2>>,
+    before: Option<LayerNorm>,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    projection: Option<Param<Tensor<2>>>,
+    patch: usize,
+    #[module(skip)]
+    positions: Positions,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    norms: [LayerNorm; 2],
+    qkv: Linear,
+    out: Linear,
+    expand: Linear,
+    shrink: Linear,
+    scales: Option<[Param<Tensor<1>>; 2]>,
+    heads: usize,
+    is_quick: bool,
+}
+
+/// What the original authors call things.
+struct Names {
+    patches: &'static str,
+    class_token: &'static str,
+    embedding: &'static str,
+    block: &'static str,
+    norms: [&'static str; 2],
+    qkv: [&'static str; 2],
+    out: &'static str,
+    mlp: [&'static str; 2],
+    norm: &'static str,
+}
+
+const TIMM: Names = Names {
+    patches: "patch_embed.proj",
+    class_token: "cls_token",
+    embedding: "pos_embed",
+    block: "blocks",
+    norms: ["norm1", "norm2"],
+    qkv: ["attn.qkv.weight", "attn.qkv.bias"],
+    out: "attn.proj",
+    mlp: ["mlp.fc1", "mlp.fc2"],
+    norm: "norm",
+};
+
+const CLIP: Names = Names {
+    patches: "conv1",
+    class_token: "class_embedding",
+    embedding: "positional_embedding",
+    block: "transformer.resblocks",
+    norms: ["ln_1", "ln_2"],
+    qkv: ["attn.in_proj_weight", "attn.in_proj_bias"],
+    out: "attn.out_proj",
+    mlp: ["mlp.c_fc", "mlp.c_proj"],
+    norm: "ln_post",
+};
+
+const SMALL: Init = Init::Normal(0.02);
+
+impl ViTNet {
+    pub(super) fn build(builder: &mut Builder<'_>, spec: &Spec) -> Self {
+        let is_clip = spec.kind == Kind::Clip;
+        let names = if is_clip { CLIP } else { TIMM };
+        let epsilon = if is_clip { 1e-5 } else { 1e-6 };
+        let width = spec.shape.width;
+        let conv = ConvSpec {
+            bias: !is_clip,
+            edges: Edges::None,
+            init: |fan_in, _| Init::UniformFanIn(fan_in),
+            ..ConvSpec::new(3, width, spec.patch, spec.patch)
+        };
+        let patches = Conv::build(builder, names.patches, conv);
+        let positions = spec.patches(spec.trained_at).unwrap_or(0) + 1;
+        // Where timm has axes of one, the builder takes them away.
+        let lead: &[usize] = if is_clip { &[] } else { &[1] };
+        let token_lead: &[usize] = if is_clip { &[] } else { &[1, 1] };
+        let class_token = builder.squeezed(names.class_token, token_lead, [width], SMALL);
+        let embedding = builder.squeezed(names.embedding, lead, [positions, width], SMALL);
+        let registers =
+            (spec.registers > 0).then(|| builder.squeezed("register_tokens", lead, [spec.registers, width], SMALL));
+        let before = is_clip.then(|| layer_norm(builder, "ln_pre", width, epsilon));
+        let blocks = (0..spec.shape.depth).map(|i| Block::build(builder, spec, &names, i, epsilon)).collect();
+        let norm = layer_norm(builder, names.norm, width, epsilon);
+        let projection =
+            spec.projected.map(|output| builder.parameter("proj", [width, output], Init::UniformFanIn(width)));
+        Self {
+            patches,
+            class_token,
+            registers,
+            embedding,
+            before,
+            blocks,
+            norm,
+            projection,
+            patch: spec.patch,
+            positions: spec.positions,
+        }
+    }
+
+    pub(super) fn forward(&self, x: Tensor<4>, tap: &Tap) -> Activation {
+        let side = x.dims()[2] / self.patch;
+        let x = self.patches.forward(x);
+        let [b, d, h, w] = x.dims();
+        let x = x.reshape([b, d, h * w]).swap_dims(1, 2);
+        let class: Tensor<3> = self.class_token.val().unsqueeze();
+        let x = Tensor::cat(vec![class.expand([b, 1, d]), x], 1);
+        let mut x = x + self.embedding(side).unsqueeze();
+        let mut before = 1;
+        if let Some(registers) = &self.registers {
+            let registers: Tensor<3> = registers.val().unsqueeze();
+            let count = registers.dims()[1];
+            let (class, patches) = (x.clone().slice([0..b, 0..1]), x.slice([0..b, 1..h * w + 1]));
+            x = Tensor::cat(vec![class, registers.expand([b, count, d]), patches], 1);
+            before += count;
+        }
+        if let Some(norm) = &self.before {
+            x = norm.forward(x);
+        }
+        let depth = tap.layer.unwrap_or(self.blocks.len());
+        // Deviation: CLIP normalises the class token alone, which gives the same class token.
+        let mut tokens = self.norm.forward(self.blocks[..depth].iter().fold(x, |x, block| block.forward(x)));
+        if let (Some(projection), None) = (&self.projection, tap.layer) {
+            let [b, t, d] = tokens.dims();
+            let projected = tokens.reshape([b * t, d]).matmul(projection.val());
+            let output = projected.dims()[1];
+            tokens = projected.reshape([b, t, output]);
+        }
+        Activation::Tokens { tokens, before }
+    }
+
+    /// Position embeddings for a grid of this side.
+    fn embedding(&self, side: usize) -> Tensor<2> {
+        let [count, dim] = self.embedding.dims();
+        let known = (count - 1).isqrt();
+        if side == known {
+            return self.embedding.val();
+        }
+        let numbers: Vec<f32> = self.embedding.val().into_data().iter::<f32>().collect();
+        let (class, grid) = numbers.split_at(dim);
+        let resized = [class, &resize(grid, known, side, dim, self.positions)].concat();
+        Tensor::from_data(TensorData::new(resized, [side * side + 1, dim]), &self.embedding.val().device())
+    }
+
+    /// The same function of images of this side, whose position embeddings are resized once.
+    pub(super) fn for_side(mut self, side: usize) -> Self {
+        let embedding = self.embedding(side / self.patch);
+        self.embedding = Param::initialized(ParamId::new(), embedding);
+        self
+    }
+}
+
+impl Block {
+    fn build(builder: &mut Builder<'_>, spec: &Spec, names: &Names, index: usize, epsilon: f64) -> Self {
+        let width = spec.shape.width;
+        let name = format!("{}.{index}", names.block);
+        let at = |part: &str| format!("{name}.{part}");
+        let norms = names.norms.map(|norm| layer_norm(builder, &at(norm), width, epsilon));
+        let qkv = Linear::build(builder, &at(names.qkv[0]), Some(&at(names.qkv[1])), [width, 3 * width]);
+        let out = Linear::named(builder, &at(names.out), [width, width]);
+        let expand = Linear::named(builder, &at(names.mlp[0]), [width, 4 * width]);
+        let shrink = Linear::named(builder, &at(names.mlp[1]), [4 * width, width]);
+        let scales = (spec.kind == Kind::DinoV2)
+            .then(|| ["ls1.gamma", "ls2.gamma"].map(|scale| builder.parameter(&at(scale), [width], Init::Ones)));
+        let is_quick = spec.kind == Kind::Clip;
+        Self { norms, qkv, out, expand, shrink, scales, heads: spec.shape.heads, is_quick }
+    }
+
+    /// B × T × D → B × T × D
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let scaled = |y: Tensor<3>, i: usize| match &self.scales {
+            Some(scales) => y * scales[i].val().unsqueeze(),
+            None => y,
+        };
+        let attention = self.attention(self.norms[0].forward(x.clone()));
+        let x = x + scaled(attention, 0);
+        let y = self.expand.forward(self.norms[1].forward(x.clone()));
+        let y = if self.is_quick { y.clone() * sigmoid(y * 1.702) } else { gelu(y) };
+        x + scaled(self.shrink.forward(y), 1)
+    }
+
+    fn attention(&self, x: Tensor<3>) -> Tensor<3> {
+        let [b, t, d] = x.dims();
+        let (heads, each) = (self.heads, d / self.heads);
+        let qkv = self.qkv.forward(x).reshape([b, t, 3, heads * each]);
+        let part = |i: usize| {
+            let part = qkv.clone().slice([0..b, 0..t, i..i + 1]).reshape([b, t, heads, each]);
+            part.swap_dims(1, 2)
+        };
+        let (q, k, v) = (part(0) * (each as f64).powf(-0.5), part(1), part(2));
+        let weights = softmax(q.matmul(k.swap_dims(2, 3)), 3);
+        self.out.forward(weights.matmul(v).swap_dims(1, 2).reshape([b, t, d]))
+    }
+}

@@ -1,0 +1,103 @@
+//! safetensors, in one file or in several with an index (`model.safetensors.index.json`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype as StDtype, TensorView};
+use serde::Deserialize;
+
+use super::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, read_file};
+
+/// An index names some thousand tensors.
+const LARGEST_INDEX: u64 = 64 << 20;
+
+pub fn looks_like(bytes: &[u8]) -> bool {
+    bytes.len() > 9 && bytes[8] == b'{' && u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) < 1 << 32
+}
+
+pub fn read(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
+    if let Some(key) = container {
+        return Err(CheckpointError::Container(format!(
+            "safetensors have no containers: leave out `container: {key:?}`"
+        )));
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let dtype = match view.dtype() {
+            StDtype::F64 => Dtype::F64,
+            StDtype::F32 => Dtype::F32,
+            StDtype::F16 => Dtype::F16,
+            StDtype::BF16 => Dtype::Bf16,
+            StDtype::I64 => Dtype::I64,
+            StDtype::I32 => Dtype::I32,
+            StDtype::I16 => Dtype::I16,
+            StDtype::I8 => Dtype::I8,
+            StDtype::U8 => Dtype::U8,
+            StDtype::BOOL => Dtype::Bool,
+            other => return Err(damaged(format!("the tensor {name} is of type {other:?}, which is not read"))),
+        };
+        tensors.insert(name.to_owned(), RawTensor { dtype, shape: view.shape().to_vec(), bytes: view.data().to_vec() });
+    }
+    Ok(Checkpoint { format: "safetensors", container: None, tensors })
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The files that an index names, in the order of their names.
+pub fn shards(index: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let parsed: Index = serde_json::from_slice(&read_file(index, LARGEST_INDEX)?)
+        .map_err(|e| CheckpointError::NotACheckpoint(format!("JSON, and not an index of safetensors ({e})")))?;
+    let names: BTreeSet<&String> = parsed.weight_map.values().collect();
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let shard = |name: &String| {
+        let mut parts = Path::new(name).components();
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(_)), None) => Ok(folder.join(name)),
+            _ => Err(damaged(format!("its index names {name:?}, which is not a file beside it"))),
+        }
+    };
+    names.into_iter().map(shard).collect()
+}
+
+pub fn read_sharded(index: &Path, container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
+    let mut all = Checkpoint { format: "safetensors in several files", container: None, tensors: BTreeMap::new() };
+    for shard in shards(index)? {
+        let named = |error: CheckpointError| damaged(format!("{}: {error}", shard.display()));
+        let part = read_file(&shard, super::LARGEST_FILE).and_then(|bytes| read(&bytes, container)).map_err(named)?;
+        for (name, tensor) in part.tensors {
+            if all.tensors.insert(name.clone(), tensor).is_some() {
+                return Err(damaged(format!("the tensor {name} is in several of its files")));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Tensors as the bytes of a safetensors file.
+///
+/// # Errors
+/// When a tensor's bytes do not fit its shape.
+pub fn to_safetensors(tensors: &BTreeMap<String, RawTensor>) -> anyhow::Result<Vec<u8>> {
+    let dtype = |dtype: Dtype| match dtype {
+        Dtype::F64 => StDtype::F64,
+        Dtype::F32 => StDtype::F32,
+        Dtype::F16 => StDtype::F16,
+        Dtype::Bf16 => StDtype::BF16,
+        Dtype::I64 => StDtype::I64,
+        Dtype::I32 => StDtype::I32,
+        Dtype::I16 => StDtype::I16,
+        Dtype::I8 => StDtype::I8,
+        Dtype::U8 => StDtype::U8,
+        Dtype::Bool => StDtype::BOOL,
+    };
+    let views = tensors
+        .iter()
+        .map(|(name, t)| Ok((name.clone(), TensorView::new(dtype(t.dtype), t.shape.clone(), &t.bytes)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(safetensors::serialize(views, None)?)
+}

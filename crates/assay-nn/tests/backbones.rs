@@ -1,0 +1,75 @@
+//! Backbones against the features of torchvision, timm, open_clip and Hugging Face (`tests/reference/backbones.py`).
+
+#![allow(clippy::unwrap_used)]
+
+mod hashing;
+
+use std::path::PathBuf;
+
+use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Pool, Selection, Values, select};
+use hashing::{cpu, hashed, hashed_tensors};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    backbone: Backbone,
+    side: usize,
+    /// Without one, the weights are hashed.
+    file: Option<String>,
+    layer: Option<String>,
+    pool: Option<Pool>,
+    prefix: Option<String>,
+    features: Vec<Vec<f32>>,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/backbones")
+}
+
+/// Largest error, relative to the largest feature.
+fn error(case: &Case) -> f32 {
+    let device = cpu();
+    let tensors = match &case.file {
+        None => hashed_tensors(&case.backbone),
+        Some(file) => {
+            let checkpoint = Checkpoint::open(&folder().join(file), None).unwrap();
+            let selection = Selection { prefix: case.prefix.clone(), ..Selection::default() };
+            let found = select(&checkpoint, &selection, &case.backbone.wanted(&device.device));
+            found.unwrap_or_else(|e| panic!("{}: {e} {:?}", case.name, e.help)).tensors
+        }
+    };
+    let net = case.backbone.build(&mut Builder::new(&device.device, Values::Given(&tensors)));
+    let tap = case.backbone.tap(case.layer.as_deref(), case.pool).unwrap();
+    let input: Vec<f32> = hashed(2 * 3 * case.side * case.side, 77).into_iter().map(|v| v as f32).collect();
+    let found = Extractor::new(net, device, 3, case.side).at(tap.clone()).forward(input);
+    let expected = case.features.concat();
+    assert_eq!(found.len(), expected.len(), "{}", case.name);
+    assert_eq!(found.len(), 2 * case.backbone.features(3, case.side, &tap).unwrap(), "{}", case.name);
+    let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    found.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / scale
+}
+
+#[test]
+fn features_are_those_of_the_original_libraries() {
+    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(folder().join("cases.json")).unwrap()).unwrap();
+    assert!(cases.len() >= 30);
+    let errors: Vec<(String, f32)> = cases.iter().map(|case| (case.name.clone(), error(case))).collect();
+    let wrong: Vec<_> = errors.iter().filter(|(_, error)| *error > 1e-4 || error.is_nan()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn layers_and_pools_that_a_backbone_does_not_have_are_refused() {
+    let vit = Backbone::known().into_iter().find(|b| b.name() == "ViT").unwrap();
+    let refused = |backbone: &Backbone, layer: Option<&str>, pool| backbone.tap(layer, pool).unwrap_err();
+    assert!(refused(&Backbone::ResNet50, Some("layer5"), None).contains("layer1 to layer4"));
+    assert!(refused(&Backbone::ResNet50, Some("block1"), None).contains("layer1 to layer4"));
+    assert!(refused(&Backbone::ResNet50, None, Some(Pool::Cls)).contains("no class token"));
+    assert!(refused(&Backbone::ResNet20, None, Some(Pool::Flat)).contains("as it pools them"));
+    assert!(refused(&vit, Some("block13"), None).contains("block1 to block12"));
+    assert!(refused(&vit, None, Some(Pool::GeM { p: 0.0 })).contains("from 0.1 to 100"));
+    // The end of a network is the same features, however it is written.
+    assert!(Backbone::ResNet50.tap(Some("layer4"), Some(Pool::Gap)).unwrap().is_end());
+    assert!(vit.tap(Some("block12"), Some(Pool::Cls)).unwrap().is_end());
+}
