@@ -9,7 +9,7 @@ use assay_stats::Stream;
 use burn::module::{Module, ModuleVisitor, Param, ParamId, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::checkpoint::{Dtype, RawTensor, TensorShape};
+use assay_weights::{Dtype, RawTensor, TensorShape};
 
 /// Where values come from.
 #[derive(Clone, Copy, Debug)]

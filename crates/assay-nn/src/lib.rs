@@ -5,27 +5,28 @@
 
 mod backbone;
 mod builder;
-mod checkpoint;
 pub mod device;
 mod extract;
 mod heads;
+mod identify;
 mod input;
 mod layers;
 mod train;
 
+pub use assay_weights::{
+    AuditError, Checkpoint, CheckpointError, Dtype, Found, Naming, RawTensor, Selection, TensorShape, Wanted, select,
+    to_safetensors,
+};
 pub use backbone::{
     Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, MobileNetV2, Net, Pool, Positions, ResNet,
     ResNetBlock, Tap, ViT, ViTSize,
 };
 pub use builder::{Builder, Values};
-pub use checkpoint::{
-    AuditError, Checkpoint, CheckpointError, Dtype, Found, Guess, Naming, RawTensor, Selection, TensorShape, Wanted,
-    identify, select, to_safetensors,
-};
 pub use extract::{Extractor, batch_size, extract};
 pub use heads::{
     FewShotClassifier, FewShotDistance, FewShotRule, Head, Trials, few_shot_accuracies, knn_predictions, normalise_rows,
 };
+pub use identify::{Guess, identify};
 pub use input::{InputSpec, Range};
 pub use layers::Padding;
 pub use train::{Batch, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, train};

@@ -14,7 +14,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::backbone::{Backbone, Net, Tap};
 use crate::builder::{Builder, Init, Values, collect};
-use crate::checkpoint::{Checkpoint, Dtype, RawTensor, TensorShape, to_safetensors};
+use assay_weights::{Checkpoint, Dtype, RawTensor, TensorShape, to_safetensors};
 
 /// What is minimised.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::builder::{Builder, Values};
-use crate::checkpoint::{Naming, TensorShape, Wanted};
+use assay_weights::{Naming, TensorShape, Wanted};
 
 pub use conv4::{CONV4_WIDTH, Conv4};
 pub use convnext::{ConvNeXt, ConvNeXtSize};

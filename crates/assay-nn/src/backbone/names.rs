@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::resnet::ResNet;
-use crate::checkpoint::{Naming, RawTensor, Translated};
+use assay_weights::{Naming, RawTensor, Translated};
 
 type Tensors = BTreeMap<String, RawTensor>;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::checkpoint::RawTensor;
+use assay_weights::RawTensor;
 
 /// A linear classifier: K × D weights and K biases.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 
 use assay_pickle::{Pickle, StorageType, Value, View};
 
-use super::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, damaged, find_dict, keys, named, strided};
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, damaged, find_dict, keys, named, strided};
 
 /// Keys under which a state dict is looked for, in this order; a flat dict comes last.
 const CONTAINERS: [&str; 13] = [

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 
 use assay_pickle::{Pickle, Value};
 
-use super::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, named, strided};
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, named, strided};
 
 /// Compressed members may unpack to this much in all.
 const LARGEST_UNPACKED: u64 = 4 << 30;

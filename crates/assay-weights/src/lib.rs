@@ -3,9 +3,10 @@
 //! [`Checkpoint::open`] reads torch zips, legacy torch files, safetensors in one or several files, numpy's `.npz`, pickles of
 //! arrays and TensorFlow's V2 checkpoints into named tensors; nothing in a file is ever executed. [`select`] then finds a
 //! backbone in them and audits that it is all there.
+//!
+//! **Invariants.** This crate knows no network and no Burn; all files are hostile, and a small one never takes much memory.
 
 mod arrays;
-mod identify;
 mod raw;
 mod safetensors_file;
 mod select;
@@ -14,16 +15,15 @@ mod torch;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use assay_pickle::{PickleError, Value};
 
-pub use identify::{Guess, identify};
 use raw::strided;
 pub use raw::{Dtype, RawTensor};
 pub use safetensors_file::to_safetensors;
-pub use select::{AuditError, Found, Naming, Selection, TensorShape, Translated, Wanted, select};
+pub use select::{AuditError, Found, Naming, Selection, TensorShape, Translated, Wanted, coverage, select};
 
 /// Why a weights file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +131,14 @@ impl Checkpoint {
             return Err(CheckpointError::NotACheckpoint("a folder without one index of weights".to_owned()));
         }
         Self::from_bytes(&read_file(path, LARGEST_FILE)?, container)
+    }
+
+    /// Reads a TensorFlow checkpoint that is in memory: its index, and its numbers in one part.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_tensorflow(index: &[u8], numbers: &[u8]) -> Result<Self, CheckpointError> {
+        tensorflow::read_parts(index, |_, _| Ok(Cursor::new(numbers)))
     }
 
     /// Reads a weights file that is in memory; one that has others beside it has to be opened.

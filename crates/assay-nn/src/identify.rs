@@ -2,9 +2,8 @@
 
 use burn::tensor::Device;
 
-use super::select::coverage;
-use super::{AuditError, Checkpoint, Found, Selection, select};
 use crate::backbone::{Backbone, Conv4};
+use assay_weights::{AuditError, Checkpoint, Found, Selection, coverage, select};
 
 /// A backbone that a file may hold.
 #[derive(Debug)]

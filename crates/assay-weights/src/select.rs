@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Checkpoint, RawTensor};
+use crate::{Checkpoint, RawTensor};
 
 /// A tensor that a backbone needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -275,7 +275,7 @@ fn quoted(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::Dtype;
+    use crate::Dtype;
 
     fn checkpoint(tensors: &[(&str, &[usize], f32)]) -> Checkpoint {
         let tensor = |(name, shape, value): &(&str, &[usize], f32)| {

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype as StDtype, TensorView};
 use serde::Deserialize;
 
-use super::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, read_file};
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, read_file};
 
 /// An index names some thousand tensors.
 const LARGEST_INDEX: u64 = 64 << 20;
@@ -68,7 +68,7 @@ pub fn read_sharded(index: &Path, container: Option<&str>) -> Result<Checkpoint,
     let mut all = Checkpoint { format: "safetensors in several files", container: None, tensors: BTreeMap::new() };
     for shard in shards(index)? {
         let named = |error: CheckpointError| damaged(format!("{}: {error}", shard.display()));
-        let part = read_file(&shard, super::LARGEST_FILE).and_then(|bytes| read(&bytes, container)).map_err(named)?;
+        let part = read_file(&shard, crate::LARGEST_FILE).and_then(|bytes| read(&bytes, container)).map_err(named)?;
         for (name, tensor) in part.tensors {
             if all.tensors.insert(name.clone(), tensor).is_some() {
                 return Err(damaged(format!("the tensor {name} is in several of its files")));
