@@ -27,7 +27,7 @@ pub struct ModelSpec {
     /// What is known of the weights; changes no result.
     #[serde(default)]
     pub about: About,
-    /// Mean and standard deviation of the channels.
+    /// Mean and standard deviation of the channels; `Usual` where nothing is said.
     #[serde(default)]
     pub normalization: Normalization,
     /// What the pixel values 0 and 255 become before normalisation.

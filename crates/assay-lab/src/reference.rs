@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use assay_data::datasets::all_datasets;
-use assay_nn::Backbone;
+use assay_nn::{Backbone, ConvNeXtSize, Padding, Pool, Positions, ViTSize};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::dataset::DatasetSpec;
-use crate::model::{Method, ModelSpec, Weights};
+use crate::model::{About, Method, ModelSpec, Normalization, Weights};
 use crate::protocol::Protocol;
 use crate::task::TaskSpec;
 
@@ -43,7 +43,14 @@ pub struct Parameter {
 /// Fields of a model, backbones, and where weights come from.
 pub fn models() -> Vec<Described> {
     let mut all = vec![fields_of::<ModelSpec>("models", "model")];
+    all.push(fields_of::<About>("about", "about"));
+    all.extend(variants_of::<Pool>("pool"));
+    all.extend(variants_of::<Normalization>("normalization"));
     all.extend(variants_of::<Backbone>("backbone"));
+    all.extend(variants_of::<ViTSize>("backbone: ViT(size), DinoV2(size), Clip(size)"));
+    all.extend(variants_of::<Positions>("backbone: ViT(positions), DinoV2(positions)"));
+    all.extend(variants_of::<ConvNeXtSize>("backbone: ConvNeXt(size)"));
+    all.extend(variants_of::<Padding>("backbone: ResNet(padding)"));
     all.extend(variants_of::<Weights>("weights"));
     all.extend(variants_of::<Method>("weights: Trained(method)"));
     all

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../assay-nn/tests/hashing/mod.rs"]
+mod hashing;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -29,19 +32,6 @@ fn cases() -> BTreeMap<String, Case> {
     ["torch.json", "tensorflow.json", "haiku.json"].into_iter().flat_map(part).collect()
 }
 
-/// `hashing.hashed` of the scripts.
-fn hashed(count: usize, stream: u64) -> Vec<f32> {
-    let hash = |i: u64| {
-        let mut h = (i * 2_654_435_761 + stream * 40_503 + 12_345) & 0xffff_ffff;
-        for _ in 0..2 {
-            h ^= h >> 16;
-            h = (h * 0x45d_9f3b) & 0xffff_ffff;
-        }
-        h ^ (h >> 16)
-    };
-    (0..count as u64).map(|i| (hash(i) as f64 / 2_147_483_648.0 - 1.0) as f32).collect()
-}
-
 fn padding(model: &ModelSpec) -> Padding {
     match &model.backbone {
         Backbone::ResNet(spec) => spec.padding,
@@ -64,11 +54,9 @@ fn error(case: &Case, weights: &FileWeights, padding: Padding) -> f32 {
     let found = select(&checkpoint, &selection, &backbone.wanted(&device.device));
     let found = found.unwrap_or_else(|e| panic!("{}: {e} {:?}", case.file, e.help));
     let net = backbone.build(&mut Builder::new(&device.device, Values::Given(&found.tensors)));
-    let features = Extractor::new(net, device, 3, case.side).forward(hashed(2 * 3 * case.side * case.side, 77));
+    let features = Extractor::new(net, device, 3, case.side).forward(hashing::image(3, case.side));
     let expected = case.features.concat();
-    assert_eq!(features.len(), expected.len());
-    let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-    features.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / scale
+    hashing::error(&features, &expected)
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/hashing/mod.rs"]
+mod hashing;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -20,19 +23,6 @@ struct Case {
     features: Vec<Vec<f32>>,
 }
 
-/// `hashing.hashed` of the scripts.
-fn hashed(count: usize, stream: u64) -> Vec<f32> {
-    let hash = |i: u64| {
-        let mut h = (i * 2_654_435_761 + stream * 40_503 + 12_345) & 0xffff_ffff;
-        for _ in 0..2 {
-            h ^= h >> 16;
-            h = (h * 0x45d_9f3b) & 0xffff_ffff;
-        }
-        h ^ (h >> 16)
-    };
-    (0..count as u64).map(|i| (hash(i) as f64 / 2_147_483_648.0 - 1.0) as f32).collect()
-}
-
 fn main() -> anyhow::Result<()> {
     let folder = PathBuf::from(std::env::args().nth(1).context("which folder? see tests/reference/backbones.py")?);
     let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(folder.join("cases.json"))?)?;
@@ -46,17 +36,11 @@ fn main() -> anyhow::Result<()> {
         let extractor = Extractor::new(net, device, 3, case.side).at(Tap::END);
         let loaded = start.elapsed();
         let start = Instant::now();
-        let features = extractor.forward(hashed(2 * 3 * case.side * case.side, 77));
+        let features = extractor.forward(hashing::image(3, case.side));
         let expected = case.features.concat();
-        anyhow::ensure!(features.len() == expected.len(), "{}: {} features", case.name, features.len());
-        let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-        let worst = features.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
-        println!(
-            "{:<24} error {:.1e}  loaded in {loaded:.1?}, two images in {:.1?}",
-            case.name,
-            worst / scale,
-            start.elapsed()
-        );
+        let took = start.elapsed();
+        let error = hashing::error(&features, &expected);
+        println!("{:<24} error {error:.1e}  loaded in {loaded:.1?}, two images in {took:.1?}", case.name);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ mod hashing;
 use std::path::PathBuf;
 
 use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Pool, Selection, Values, select};
-use hashing::{cpu, hashed, hashed_tensors};
+use hashing::{cpu, hashed_tensors, image};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -41,13 +41,11 @@ fn error(case: &Case) -> f32 {
     };
     let net = case.backbone.build(&mut Builder::new(&device.device, Values::Given(&tensors)));
     let tap = case.backbone.tap(case.layer.as_deref(), case.pool).unwrap();
-    let input: Vec<f32> = hashed(2 * 3 * case.side * case.side, 77).into_iter().map(|v| v as f32).collect();
-    let found = Extractor::new(net, device, 3, case.side).at(tap.clone()).forward(input);
+    let found = Extractor::new(net, device, 3, case.side).at(tap.clone()).forward(image(3, case.side));
     let expected = case.features.concat();
     assert_eq!(found.len(), expected.len(), "{}", case.name);
     assert_eq!(found.len(), 2 * case.backbone.features(3, case.side, &tap).unwrap(), "{}", case.name);
-    let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-    found.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / scale
+    hashing::error(&found, &expected)
 }
 
 #[test]

@@ -11,7 +11,7 @@ use assay_nn::{
     Backbone, Builder, Checkpoint, Extractor, FewShotClassifier, FewShotDistance, FewShotRule, RawTensor, Selection,
     Tap, Trials, Values, few_shot_accuracies, knn_predictions, select,
 };
-use hashing::{cpu, hashed, hashed_tensors};
+use hashing::{cpu, hashed, hashed_tensors, image};
 use serde_json::Value;
 
 fn path(name: &str) -> PathBuf {
@@ -33,14 +33,12 @@ fn check_backbone(name: &str, backbone: &Backbone) {
     let device = cpu();
     let tensors = hashed_tensors(backbone);
     let net = backbone.build(&mut Builder::new(&device.device, Values::Given(&tensors)));
-    let input: Vec<f32> = hashed(2 * channels * side * side, 77).into_iter().map(|v| v as f32).collect();
-    let found = Extractor::new(net, device, channels, side).forward(input);
+    let found = Extractor::new(net, device, channels, side).forward(image(channels, side));
     let expected: Vec<f32> = fixture["features"].as_array().unwrap().iter().flat_map(floats).collect();
     assert_eq!(found.len(), expected.len(), "{name}");
     assert_eq!(found.len(), 2 * backbone.features(channels, side, &Tap::END).unwrap());
-    let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-    let worst = found.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
-    assert!(worst <= 1e-4 * scale, "{name}: off by {worst} where the largest feature is {scale}");
+    let worst = hashing::error(&found, &expected);
+    assert!(worst <= 1e-4, "{name}: off by {worst} of the largest feature");
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub struct DinoV2 {
     #[serde(default = "image_518")]
     pub trained_at: u32,
     /// How these are resized; `BicubicAntialias` with registers and `BicubicOffset` without, where nothing is said.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positions: Option<Positions>,
 }
 
@@ -111,7 +111,7 @@ pub struct Clip {
     pub trained_at: u32,
     /// Features of the space that it shares with texts; with them, features are projected into it. Without, they are those
     /// before the projection, as the linear probes of Radford et al. (2021) use them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projected: Option<u32>,
 }
 

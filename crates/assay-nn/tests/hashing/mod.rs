@@ -42,3 +42,15 @@ pub fn hashed_tensors(backbone: &Backbone) -> BTreeMap<String, RawTensor> {
     };
     (1..).zip(shapes).map(tensor).collect()
 }
+
+/// The two images that the scripts compute features of: 2 × channels × side × side numbers.
+pub fn image(channels: usize, side: usize) -> Vec<f32> {
+    hashed(2 * channels * side * side, 77).into_iter().map(|v| v as f32).collect()
+}
+
+/// The largest difference, relative to the largest of the expected numbers.
+pub fn error(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    found.iter().zip(expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / scale
+}
