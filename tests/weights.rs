@@ -107,7 +107,7 @@ fn what_is_in_a_file_is_shown() {
     let clip = inspect(reference("backbones/hf-clip.safetensors"));
     assert!(clip.contains("visual_projection.weight"), "{clip}");
     let conv = inspect(experiments().join("weights/conv4-simclr.safetensors"));
-    assert!(conv.contains("Conv4((channels:1,width:64)) (24 of 24 tensors)"), "{conv}");
+    assert!(conv.contains("Conv4(channels:1,width:64) (24 of 24 tensors)"), "{conv}");
     let json =
         place.assay(&["weights", "inspect", reference("checkpoints/half.pth").to_str().unwrap(), "--format", "json"]);
     let value = json.ok().json();
@@ -122,10 +122,10 @@ fn what_is_in_a_file_is_shown() {
         ),
         ("cifar_resnet/resnet32-d509ac18.th", ["ResNet32", "torch legacy", "\"module.\"", "container   state_dict"]),
         ("cifar_resnet/resnet20-12fca82f.safetensors", ["ResNet20", "safetensors", "prefix", "tensors"]),
-        ("conv4/protoclr_omniglot.pth.tar", ["Conv4((channels:1,width:64))", "torch", "24 of 24", "prefix"]),
-        ("conv4/protoclr_omniglot.safetensors", ["Conv4((channels:1,width:64))", "safetensors", "24 of 24", "prefix"]),
-        ("conv4/protoclr_miniimagenet.pth.tar", ["Conv4((channels:3,width:64))", "torch", "24 of 24", "prefix"]),
-        ("conv4/random_init.pth.tar", ["Conv4((channels:3,width:64))", "torch", "24 of 24", "prefix"]),
+        ("conv4/protoclr_omniglot.pth.tar", ["Conv4(channels:1,width:64)", "torch", "24 of 24", "prefix"]),
+        ("conv4/protoclr_omniglot.safetensors", ["Conv4(channels:1,width:64)", "safetensors", "24 of 24", "prefix"]),
+        ("conv4/protoclr_miniimagenet.pth.tar", ["Conv4(channels:3,width:64)", "torch", "24 of 24", "prefix"]),
+        ("conv4/random_init.pth.tar", ["Conv4(channels:3,width:64)", "torch", "24 of 24", "prefix"]),
     ] {
         let text = inspect(weights.join(file));
         for part in parts {

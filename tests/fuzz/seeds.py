@@ -34,7 +34,7 @@ def main():
     write("checkpoint", "safetensors", save(SMALL))
     for name, saver in [("npz", np.savez), ("compressed.npz", np.savez_compressed)]:
         file = io.BytesIO()
-        saver(file, a=np.ones((2, 3), np.float32), b=np.asfortranarray(np.ones((2, 3), np.float64)))
+        saver(file, a=np.arange(6, dtype=np.float32).reshape(2, 3), b=np.asfortranarray(np.arange(6.0).reshape(2, 3)))
         write("checkpoint", name, file.getvalue())
     arrays = {"online_params": {"net/~/conv": {"w": np.ones((2, 2), np.float32)}}, "step": 7, "rate": 0.1, "none": None, "big": 1 << 80}
     for protocol in range(6):

@@ -22,5 +22,6 @@ pub use tree::{Body, Field, Kind, Tree};
 
 /// A value as it could be written in an experiment, with what has a default written out.
 pub fn to_ron<T: serde::Serialize>(value: &T) -> Option<String> {
-    ron::to_string(value).ok()
+    let extensions = ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES | ron::extensions::Extensions::IMPLICIT_SOME;
+    ron::Options::default().with_default_extension(extensions).to_string(value).ok()
 }

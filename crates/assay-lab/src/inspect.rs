@@ -52,7 +52,7 @@ pub struct GuessReport {
     pub has_classifier: bool,
     /// What is wrong, line by line.
     pub problems: Vec<String>,
-    /// What to do about it.
+    /// What to do about it, or what else to know.
     pub help: Option<String>,
 }
 
@@ -88,9 +88,9 @@ impl From<Guess> for GuessReport {
             help: None,
         };
         match guess.audit {
-            Ok(Found { tensors, prefix, naming }) => {
+            Ok(Found { tensors, prefix, naming, advice }) => {
                 let has_classifier = classifier.is_some_and(|head| tensors.contains_key(&format!("{head}.weight")));
-                Self { prefix: Some(prefix), naming, has_classifier, ..report }
+                Self { prefix: Some(prefix), naming, has_classifier, help: advice.map(str::to_owned), ..report }
             }
             Err(AuditError { lines, help }) => Self { problems: lines, help, ..report },
         }

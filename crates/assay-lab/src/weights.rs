@@ -64,9 +64,10 @@ impl CheckpointPlace {
         let name = self.backbone.name();
         let found = select(&checkpoint, &self.selection, &self.backbone.wanted(&device));
         found.map(|Found { tensors, .. }| tensors).map_err(|AuditError { lines, help }| {
-            // A wrong prefix has its advice already.
+            // Where the same tensors are wanted, the prefix is wrong, and advice on it is there already.
+            let is_other = |backbone: &Backbone| backbone.tensors(&device) != self.backbone.tensors(&device);
             let other = identify(&checkpoint, &device)
-                .filter(|guess| guess.present == guess.needed && guess.backbone != self.backbone);
+                .filter(|guess| guess.present == guess.needed && is_other(&guess.backbone));
             let help = match other {
                 Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
                 None => help,

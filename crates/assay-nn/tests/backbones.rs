@@ -57,6 +57,25 @@ fn features_are_those_of_the_original_libraries() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+/// What MAE and DINOv2 keep for pretraining is no part of the backbone; anything else that is left over is an error.
+#[test]
+fn what_only_pretraining_needs_is_passed_over() {
+    let spec =
+        r#"{ "ViT": { "size": { "Custom": { "width": 24, "depth": 1, "heads": 3 } }, "patch": 8, "trained_at": 32 } }"#;
+    let backbone: Backbone = serde_json::from_str(spec).unwrap();
+    let wanted = backbone.wanted(&cpu().device);
+    let mut checkpoint = Checkpoint { format: "test", container: None, tensors: hashed_tensors(&backbone) };
+    let extra = checkpoint.tensors["norm.weight"].clone();
+    for name in ["mask_token", "decoder_embed.weight", "decoder_blocks.0.norm1.weight", "head.weight"] {
+        checkpoint.tensors.insert(name.to_owned(), extra.clone());
+    }
+    let found = select(&checkpoint, &Selection::default(), &wanted).unwrap();
+    assert_eq!(found.tensors.len(), wanted.tensors.len() + 1, "its own classifier is taken along");
+    checkpoint.tensors.insert("blocks.0.extra.weight".to_owned(), extra);
+    let error = select(&checkpoint, &Selection::default(), &wanted).unwrap_err();
+    assert!(error.to_string().contains("left over: blocks.0.extra.weight"), "{error}");
+}
+
 #[test]
 fn layers_and_pools_that_a_backbone_does_not_have_are_refused() {
     let vit = Backbone::known().into_iter().find(|b| b.name() == "ViT").unwrap();

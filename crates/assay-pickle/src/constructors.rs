@@ -4,31 +4,6 @@ use crate::machine::Machine;
 use crate::value::{ArrayState, Id, Object, View};
 use crate::{PickleError, Reading, damaged};
 
-/// Type of the elements of a torch storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StorageType {
-    /// `torch.DoubleStorage`
-    F64,
-    /// `torch.FloatStorage`
-    F32,
-    /// `torch.HalfStorage`
-    F16,
-    /// `torch.BFloat16Storage`
-    Bf16,
-    /// `torch.LongStorage`
-    I64,
-    /// `torch.IntStorage`
-    I32,
-    /// `torch.ShortStorage`
-    I16,
-    /// `torch.CharStorage`
-    I8,
-    /// `torch.ByteStorage`
-    U8,
-    /// `torch.BoolStorage`
-    Bool,
-}
-
 /// What a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Callable {
@@ -42,8 +17,8 @@ pub(crate) enum Callable {
     Named(&'static [&'static str]),
     /// `dill._dill._create_namedtuple`: the type of a named tuple.
     NewNamed,
-    /// The type of a storage's elements.
-    Storage(StorageType),
+    /// The type of a storage's elements, such as `f32`.
+    Storage(&'static str),
     /// `numpy.core.multiarray._reconstruct`
     NewArray,
     /// `numpy.core.numeric._frombuffer`: how protocol 5 writes arrays.
@@ -62,23 +37,22 @@ pub(crate) enum Callable {
 const BYOL_STATE: &[&str] = &["online_params", "target_params", "online_state", "target_state", "opt_state"];
 
 pub(crate) fn callable(module: &str, name: &str) -> Option<Callable> {
-    use StorageType::{Bf16, Bool, F16, F32, F64, I8, I16, I32, I64, U8};
     Some(match (module, name) {
         ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Callable::RebuildTensor,
         ("torch._utils", "_rebuild_parameter") | ("torch", "Size") => Callable::First,
         ("collections", "OrderedDict" | "defaultdict")
         | ("haiku._src.data_structures", "FlatMapping" | "FlatMap" | "frozendict") => Callable::Dict,
         ("byol.byol_experiment" | "byol_experiment", "_ByolExperimentState") => Callable::Named(BYOL_STATE),
-        ("torch", "DoubleStorage") => Callable::Storage(F64),
-        ("torch", "FloatStorage") => Callable::Storage(F32),
-        ("torch", "HalfStorage") => Callable::Storage(F16),
-        ("torch", "BFloat16Storage") => Callable::Storage(Bf16),
-        ("torch", "LongStorage") => Callable::Storage(I64),
-        ("torch", "IntStorage") => Callable::Storage(I32),
-        ("torch", "ShortStorage") => Callable::Storage(I16),
-        ("torch", "CharStorage") => Callable::Storage(I8),
-        ("torch", "ByteStorage") => Callable::Storage(U8),
-        ("torch", "BoolStorage") => Callable::Storage(Bool),
+        ("torch", "DoubleStorage") => Callable::Storage("f64"),
+        ("torch", "FloatStorage") => Callable::Storage("f32"),
+        ("torch", "HalfStorage") => Callable::Storage("f16"),
+        ("torch", "BFloat16Storage") => Callable::Storage("bf16"),
+        ("torch", "LongStorage") => Callable::Storage("i64"),
+        ("torch", "IntStorage") => Callable::Storage("i32"),
+        ("torch", "ShortStorage") => Callable::Storage("i16"),
+        ("torch", "CharStorage") => Callable::Storage("i8"),
+        ("torch", "ByteStorage") => Callable::Storage("u8"),
+        ("torch", "BoolStorage") => Callable::Storage("bool"),
         ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Callable::NewArray,
         ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Callable::ArrayOfBuffer,
         ("jax._src.array", "_reconstruct_array")
@@ -250,7 +224,7 @@ impl<'b> Machine<'b> {
         };
         let Object::Tuple(id) = self.object(*id) else { return Err(damaged()) };
         let [tag, kind, key, ..] = id[..] else { return Err(damaged()) };
-        let (Some(b"storage"), Object::Callable(Callable::Storage(elements)), Some(key)) =
+        let (Some(b"storage"), &Object::Callable(Callable::Storage(elements)), Some(key)) =
             (self.bytes_of(Some(&tag)), self.object(kind), self.bytes_of(Some(&key)))
         else {
             return Err(PickleError::Refused("a storage of an unknown kind".to_owned()));
@@ -260,7 +234,7 @@ impl<'b> Machine<'b> {
         if shape.len() != stride.len() || key.len() > 256 {
             return Err(damaged());
         }
-        let view = View { storage: text(key)?.to_owned(), elements: *elements, offset, shape, stride };
+        let view = View { storage: text(key)?.to_owned(), elements, offset, shape, stride };
         Ok(Object::Tensor(Box::new(view)))
     }
 

@@ -9,7 +9,6 @@ mod constructors;
 mod machine;
 mod value;
 
-pub use constructors::StorageType;
 pub use machine::read;
 pub use value::{Array, Pickle, Value, View};
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::constructors::{Callable, StorageType};
+use crate::constructors::Callable;
 
 /// Index of an object in the table of its pickle.
 pub(crate) type Id = u32;
@@ -42,8 +42,8 @@ pub(crate) enum Object<'b> {
 pub struct View {
     /// Key of the storage.
     pub storage: String,
-    /// Type of its elements.
-    pub elements: StorageType,
+    /// Type of its elements, such as `f32`, `bf16` or `bool`.
+    pub elements: &'static str,
     /// First element.
     pub offset: usize,
     /// Shape.

@@ -25,6 +25,8 @@ type Translate = dyn Fn(&BTreeMap<String, RawTensor>) -> Option<Translated<'_>> 
 pub struct Naming {
     /// Whose names they are.
     pub name: &'static str,
+    /// What to know of networks from there.
+    pub advice: Option<&'static str>,
     /// The tensors under our names, where these are that library's; what has no counterpart keeps its name.
     pub translate: Box<Translate>,
 }
@@ -57,6 +59,8 @@ pub struct Found {
     pub prefix: String,
     /// Whose names they had, where not our own.
     pub naming: Option<&'static str>,
+    /// What to know of networks from there.
+    pub advice: Option<&'static str>,
 }
 
 /// How names of a checkpoint become names of a backbone. What is not given is guessed.
@@ -99,12 +103,13 @@ impl std::error::Error for AuditError {}
 /// # Errors
 /// Lists what is missing, unexpected, mis-shaped or not finite, and what prefix would fit better.
 pub fn select(checkpoint: &Checkpoint, selection: &Selection, wanted: &Wanted) -> Result<Found, AuditError> {
-    let (naming, audit) = Audit::of(checkpoint, selection, wanted);
+    let (from, audit) = Audit::of(checkpoint, selection, wanted);
     let prefix = match &selection.prefix {
         Some(prefix) => prefix.clone(),
         None => audit.guess_prefix()?,
     };
-    Ok(Found { tensors: audit.take(&prefix)?, prefix, naming })
+    let (naming, advice) = (from.map(|from| from.name), from.and_then(|from| from.advice));
+    Ok(Found { tensors: audit.take(&prefix)?, prefix, naming, advice })
 }
 
 /// How many of the tensors that are wanted are in `checkpoint`, under the prefix that fits best.
@@ -119,11 +124,11 @@ struct Audit<'a> {
 }
 
 impl<'a> Audit<'a> {
-    /// With the name of the library whose names were translated.
-    fn of(checkpoint: &'a Checkpoint, selection: &'a Selection, wanted: &'a Wanted) -> (Option<&'static str>, Self) {
-        let translated = wanted.namings.iter().find_map(|n| Some((n.name, (n.translate)(&checkpoint.tensors)?)));
+    /// With the library whose names were translated.
+    fn of(checkpoint: &'a Checkpoint, selection: &'a Selection, wanted: &'a Wanted) -> (Option<&'a Naming>, Self) {
+        let translated = wanted.namings.iter().find_map(|n| Some((n, (n.translate)(&checkpoint.tensors)?)));
         let (naming, tensors) = match translated {
-            Some((name, tensors)) => (Some(name), tensors),
+            Some((naming, tensors)) => (Some(naming), tensors),
             None => (None, checkpoint.tensors.iter().map(|(n, t)| (n.clone(), Cow::Borrowed(t))).collect()),
         };
         (naming, Self { tensors, selection, wanted })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
 
-use assay_pickle::{Pickle, StorageType, Value, View};
+use assay_pickle::{Pickle, Value, View};
 
 use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, damaged, find_dict, keys, named, strided};
 
@@ -96,8 +96,7 @@ pub fn read_pickles(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint,
     let (root, keys) = (next()?, next()?);
     let keys = keys.root();
     let keys = keys.items().ok_or_else(|| damaged("the list of storages is missing"))?;
-    let sizes: HashMap<&str, usize> =
-        root.views().map(|view| (view.storage.as_str(), dtype(view.elements).size())).collect();
+    let sizes: HashMap<&str, usize> = root.views().map(|view| (view.storage.as_str(), dtype(view).size())).collect();
     let mut storages = Storages::new();
     for key in keys {
         let key = key.text().ok_or_else(|| damaged("a storage has no name"))?;
@@ -114,19 +113,8 @@ pub fn read_pickles(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint,
     collect("torch legacy", &root, container, &storages)
 }
 
-fn dtype(elements: StorageType) -> Dtype {
-    match elements {
-        StorageType::F64 => Dtype::F64,
-        StorageType::F32 => Dtype::F32,
-        StorageType::F16 => Dtype::F16,
-        StorageType::Bf16 => Dtype::Bf16,
-        StorageType::I64 => Dtype::I64,
-        StorageType::I32 => Dtype::I32,
-        StorageType::I16 => Dtype::I16,
-        StorageType::I8 => Dtype::I8,
-        StorageType::U8 => Dtype::U8,
-        StorageType::Bool => Dtype::Bool,
-    }
+fn dtype(view: &View) -> Dtype {
+    Dtype::ALL.into_iter().find(|dtype| dtype.name() == view.elements).expect("pickles name types of numbers alone")
 }
 
 fn collect(
@@ -181,7 +169,7 @@ fn find_container<'p, 'b>(
 
 /// Copies a view out of its storage into row-major order.
 fn materialise(view: &View, storages: &Storages<'_>) -> Result<RawTensor, String> {
-    let dtype = dtype(view.elements);
+    let dtype = dtype(view);
     let storage = storages
         .get(&view.storage)
         .ok_or_else(|| format!("needs storage {}, which is not in the file", view.storage))?;

@@ -54,8 +54,18 @@ fn cut<'t>(text: &'t str, marks: &[&str]) -> Option<(&'t str, &'t str)> {
 pub fn of_resnet(spec: &ResNet) -> Vec<Naming> {
     let layers = spec.layers();
     vec![
-        Naming { name: "Haiku", translate: Box::new(haiku) },
-        Naming { name: "SimCLR (TensorFlow)", translate: Box::new(move |tensors| simclr(tensors, &layers)) },
+        Naming {
+            name: "Haiku",
+            advice: Some("Haiku pads otherwise than torch: `ResNet(padding: TfSame)` with the numbers of this one"),
+            translate: Box::new(haiku),
+        },
+        Naming {
+            name: "SimCLR (TensorFlow)",
+            advice: Some(
+                "SimCLR pads otherwise than torch: `ResNet(padding: TfSamePool)` with the numbers of this one",
+            ),
+            translate: Box::new(move |tensors| simclr(tensors, &layers)),
+        },
     ]
 }
 
@@ -135,7 +145,7 @@ fn simclr_name(name: &str, layers: &[(String, String)]) -> Option<(String, Layou
 
 /// The names of transformers besides timm's.
 pub fn of_vit() -> Vec<Naming> {
-    vec![Naming { name: "Hugging Face", translate: Box::new(hugging_face_vit) }]
+    vec![Naming { name: "Hugging Face", advice: None, translate: Box::new(hugging_face_vit) }]
 }
 
 /// `vit.encoder.layer.0.attention.attention.query.weight` and the like, and what version 5 calls them; DINOv2's too.
@@ -183,7 +193,7 @@ fn hugging_face_vit(tensors: &Tensors) -> Option<Translated<'_>> {
 
 /// The names of CLIP's image tower besides OpenAI's.
 pub fn of_clip() -> Vec<Naming> {
-    vec![Naming { name: "Hugging Face", translate: Box::new(hugging_face_clip) }]
+    vec![Naming { name: "Hugging Face", advice: None, translate: Box::new(hugging_face_clip) }]
 }
 
 fn hugging_face_clip(tensors: &Tensors) -> Option<Translated<'_>> {
@@ -241,8 +251,8 @@ fn joined<'t>(mut tensors: Translated<'t>, parts: [&str; 3], whole: &str) -> Tra
 /// The names of ConvNeXts besides their authors'.
 pub fn of_convnext() -> Vec<Naming> {
     vec![
-        Naming { name: "timm", translate: Box::new(timm_convnext) },
-        Naming { name: "torchvision", translate: Box::new(torchvision_convnext) },
+        Naming { name: "timm", advice: None, translate: Box::new(timm_convnext) },
+        Naming { name: "torchvision", advice: None, translate: Box::new(torchvision_convnext) },
     ]
 }
 
