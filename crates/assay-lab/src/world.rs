@@ -20,8 +20,8 @@ pub struct World {
     models: Mutex<VecDeque<(String, Arc<Extractor>)>>,
 }
 
-/// Models kept in memory: steps of different models on the same images come one after the other.
-const MOST_MODELS: usize = 16;
+/// Bytes of the models that are kept in memory: steps of different models on the same images come one after the other.
+const MOST_BYTES: usize = 4 << 30;
 
 impl World {
     /// A world on `device` with `workers` threads.
@@ -44,10 +44,10 @@ impl World {
             Some((_, model)) => model,
             None => Arc::new(load()?),
         };
-        if models.len() >= MOST_MODELS {
+        models.push_back((name.to_owned(), Arc::clone(&model)));
+        while models.len() > 1 && models.iter().map(|(_, model)| model.bytes()).sum::<usize>() > MOST_BYTES {
             models.pop_front();
         }
-        models.push_back((name.to_owned(), Arc::clone(&model)));
         Ok(model)
     }
 }

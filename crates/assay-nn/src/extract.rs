@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
+use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::backbone::{Net, Tap};
@@ -24,6 +25,11 @@ impl Extractor {
     /// An extractor for inputs of `channels` × `side` × `side`.
     pub fn new(net: Option<Net>, device: OpenDevice, channels: usize, side: usize) -> Self {
         Self { net: net.map(|net| net.for_inference(side)), tap: Tap::END, device, channels, side }
+    }
+
+    /// Memory that its weights take.
+    pub fn bytes(&self) -> usize {
+        self.net.as_ref().map_or(0, |net| net.num_params() * size_of::<f32>())
     }
 
     /// The same with features taken at `tap`.

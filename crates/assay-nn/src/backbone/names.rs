@@ -225,7 +225,6 @@ fn hugging_face_clip(tensors: &Tensors) -> Option<Translated<'_>> {
             Some((block, part)) => format!("transformer.resblocks.{block}.{}", replaced(part, &BLOCK)?),
             None => replaced(rest, &OUTSIDE)?,
         };
-        // Counts of positions, which are no weights.
         Some((format!("{root}{TOWER}{ours}"), Layout::Same))
     };
     Some(joined(renamed(tensors, rule), ["attn.q.", "attn.k.", "attn.v."], "attn.in_proj_"))
