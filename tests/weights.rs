@@ -180,6 +180,14 @@ fn weights_that_do_not_fit_are_explained() {
     assert!(message(&small, simclr).contains("the file is truncated"));
     fs::remove_file(&data).unwrap();
     assert!(message(&small, simclr).contains("data-00000-of-00001"));
+    // A classifier of features that are not those it was trained on.
+    experiment(&place, &format!("{small}, layer: \"layer2\""), &file("supervised.pth"));
+    let text = fs::read_to_string(place.path().join("e.ron")).unwrap();
+    place.write(
+        "e.ron",
+        &text.replace("FewShot(ways: 2, shots: 1, queries: 2, episodes: 5)", "Classifier(split: Whole)"),
+    );
+    assert!(flat(&place.run("e.ron").fails(2)).contains("another `layer` or `pool`"));
     // A backbone whose numbers or layers make no sense.
     assert!(message("ResNet(width: 0)", &file("swav.pth.tar")).contains("`width` must be from 1 to 2048"));
     experiment(&place, &format!("{small}, layer: \"layer9\""), &file("swav.pth.tar"));

@@ -507,7 +507,18 @@ impl CellPlan<'_, '_> {
     pub fn head(&mut self) -> Result<(Leaf<CheckpointPlace>, &'static str), PlanError> {
         let model = &self.cell.model;
         let spec = &self.planner.experiment.models[model];
-        let layer = spec.backbone.classifier().filter(|_| spec.tap().is_ok_and(|tap| tap.is_end()));
+        if spec.tap().is_ok_and(|tap| !tap.is_end()) {
+            return Err(PlanError {
+                path: format!("models.{}", quote(model)),
+                message: format!(
+                    "protocol {:?} needs the features that the classifier was trained on, and model {model:?} has those of \
+                     another `layer` or `pool`",
+                    self.cell.protocol
+                ),
+                help: Some("leave the pair out with `exclude`".to_owned()),
+            });
+        }
+        let layer = spec.backbone.classifier();
         let found = match self.planner.weights(model)? {
             Ready::File(facts) => facts.with_head,
             _ => None,

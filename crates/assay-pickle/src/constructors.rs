@@ -80,6 +80,9 @@ pub(crate) fn callable(module: &str, name: &str) -> Option<Callable> {
 
 /// numpy allows 64.
 const MOST_AXES: usize = 64;
+/// No function of the list takes more, but for those whose arguments are thrown away.
+const MOST_ARGUMENTS: usize = 64;
+const LONGEST_KEY: usize = 64;
 const LONGEST_DTYPE: usize = 64;
 const MOST_FIELDS: usize = 64;
 
@@ -97,8 +100,22 @@ impl<'b> Machine<'b> {
             }
             _ => return Err(damaged()),
         };
+        if function == Callable::Harmless {
+            return Ok(Object::Opaque);
+        }
+        if arguments.len() > MOST_ARGUMENTS {
+            return Err(damaged());
+        }
+        // What is made of remembered arguments is a copy of their parts.
+        let parts = arguments.iter().map(|id| match self.object(*id) {
+            Object::Tuple(items) => items.len(),
+            Object::Tensor(view) => 2 * view.shape.len() + 2,
+            _ => 0,
+        });
+        let (cost, arguments) = (parts.sum(), arguments.to_vec());
+        self.charge(cost)?;
+        let arguments = &arguments[..];
         match function {
-            Callable::Harmless => Ok(Object::Opaque),
             Callable::NewArray => Ok(Object::Array(None)),
             Callable::RebuildTensor => self.rebuild_tensor(arguments),
             Callable::First => Ok(self.object(*arguments.first().ok_or_else(damaged)?).clone_shallow()?),
@@ -107,10 +124,9 @@ impl<'b> Machine<'b> {
                 None => Ok(Object::Dict(Vec::new())),
             },
             Callable::Named(fields) if fields.len() == arguments.len() => {
-                let values = arguments.to_vec();
                 let key = |field: &&'static str| self.add(Object::Bytes(field.as_bytes().into()));
                 let keys = fields.iter().map(key).collect::<Reading<Vec<_>>>()?;
-                Ok(Object::Dict(keys.into_iter().zip(values).collect()))
+                Ok(Object::Dict(keys.into_iter().zip(arguments.iter().copied()).collect()))
             }
             // (name, names of the fields, …)
             Callable::NewNamed => match arguments.get(1).map(|fields| self.object(*fields)) {
@@ -137,14 +153,18 @@ impl<'b> Machine<'b> {
                 let (characters, codec) = (arguments.first().copied(), arguments.get(1).copied());
                 self.encode(characters, codec)
             }
-            Callable::Named(_) | Callable::Storage(_) => Err(damaged()),
+            Callable::Named(_) | Callable::Storage(_) | Callable::Harmless => Err(damaged()),
         }
     }
 
     /// Gives an object its state. Attributes of dicts and of what is thrown away are passed over.
     pub(crate) fn build(&mut self, object: Id, state: Id) -> Reading<()> {
         let built = match (self.object(object), self.object(state)) {
-            (Object::Array(_), Object::Tuple(_)) => Object::Array(self.array_state(state)?),
+            (Object::Array(_), Object::Tuple(_)) => {
+                let array = self.array_state(state)?;
+                self.charge(array.as_ref().map_or(0, |array| array.shape.len()))?;
+                Object::Array(array)
+            }
             // (version, byte order, …)
             (Object::Dtype(dtype), Object::Tuple(state)) => {
                 let Some(order) = self.bytes_of(state.get(1)) else { return Ok(()) };
@@ -231,7 +251,7 @@ impl<'b> Machine<'b> {
         };
         let (shape, stride) = (self.sizes(shape)?, self.sizes(stride)?);
         let offset = usize::try_from(*offset).map_err(|_| damaged())?;
-        if shape.len() != stride.len() || key.len() > 256 {
+        if shape.len() != stride.len() || key.len() > LONGEST_KEY {
             return Err(damaged());
         }
         let view = View { storage: text(key)?.to_owned(), elements, offset, shape, stride };

@@ -404,6 +404,21 @@ mod tests {
     }
 
     #[test]
+    fn a_shape_is_not_copied_over_and_over() {
+        // One tensor with 60 axes, made anew 1,000 times from remembered arguments.
+        let axes = [&b"("[..], &b"K\x01".repeat(60), b"t"].concat();
+        let mut bytes = b"ctorch._utils\n_rebuild_tensor_v2\nq\x00(".to_vec();
+        bytes.extend(b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000tQK\x00");
+        bytes.extend(axes.repeat(2));
+        bytes.extend(b"tq\x01");
+        let once = [&bytes[..], b"h\x00h\x01R."].concat();
+        assert_eq!(read(&once).unwrap().root().tensor().unwrap().shape.len(), 60);
+        bytes.extend(b"h\x00h\x01R".repeat(1000));
+        bytes.push(b'.');
+        assert!(matches!(read(&bytes), Err(PickleError::TooLarge(_))));
+    }
+
+    #[test]
     fn arrays_of_numpy() {
         // What Python 2 writes for `numpy.array([[1, 200]], dtype="u1")`.
         let mut bytes =

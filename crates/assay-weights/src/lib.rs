@@ -125,6 +125,7 @@ impl Checkpoint {
             return safetensors_file::read_sharded(path, container);
         }
         if path.extension().is_some_and(|e| e == "index") {
+            no_container("TensorFlow checkpoints", container)?;
             return tensorflow::read(path);
         }
         if path.is_dir() {
@@ -159,6 +160,16 @@ impl Checkpoint {
             }
             _ => Err(CheckpointError::NotACheckpoint(describe(bytes))),
         }
+    }
+}
+
+/// Refuses a key that would have no meaning.
+fn no_container(kind: &str, container: Option<&str>) -> Result<(), CheckpointError> {
+    match container {
+        Some(key) => {
+            Err(CheckpointError::Container(format!("{kind} have no containers: leave out `container: {key:?}`")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype as StDtype, TensorView};
 use serde::Deserialize;
 
-use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, read_file};
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, no_container, read_file};
 
 /// An index names some thousand tensors.
 const LARGEST_INDEX: u64 = 64 << 20;
@@ -17,11 +17,7 @@ pub fn looks_like(bytes: &[u8]) -> bool {
 }
 
 pub fn read(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
-    if let Some(key) = container {
-        return Err(CheckpointError::Container(format!(
-            "safetensors have no containers: leave out `container: {key:?}`"
-        )));
-    }
+    no_container("safetensors", container)?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {

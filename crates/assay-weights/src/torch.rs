@@ -5,7 +5,9 @@ use std::io::{Cursor, Read};
 
 use assay_pickle::{Pickle, Value, View};
 
-use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, damaged, find_dict, keys, named, strided};
+use crate::{
+    Checkpoint, CheckpointError, Dtype, RawTensor, arrays, damaged, find_dict, keys, named, no_container, strided,
+};
 
 /// Keys under which a state dict is looked for, in this order; a flat dict comes last.
 const CONTAINERS: [&str; 13] = [
@@ -35,6 +37,7 @@ pub fn read_zip(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, Che
         zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
     let has = |end: &str| zip.file_names().any(|name| name.is_ok_and(|name| name.ends_with(end)));
     if has(".npy") {
+        no_container("archives of numpy", container)?;
         return arrays::read_npz(bytes);
     }
     let is_script = has("/constants.pkl");

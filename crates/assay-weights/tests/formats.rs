@@ -15,6 +15,8 @@ fn seed(name: &str) -> Vec<u8> {
 fn archives_of_numpy() {
     for name in ["npz", "compressed.npz"] {
         let checkpoint = Checkpoint::from_bytes(&seed(name), None).unwrap();
+        let refused = Checkpoint::from_bytes(&seed(name), Some("model")).unwrap_err().to_string();
+        assert!(refused.contains("leave out `container: \"model\"`"), "{refused}");
         assert_eq!(checkpoint.format, "npz");
         assert_eq!(checkpoint.tensors.keys().collect::<Vec<_>>(), ["a", "b"]);
         let (a, b) = (&checkpoint.tensors["a"], &checkpoint.tensors["b"]);
