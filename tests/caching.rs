@@ -8,11 +8,11 @@ use std::fs;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use support::{Place, SMALL};
+use support::{SMALL, Workspace};
 
 #[test]
 fn a_second_run_does_nothing_and_says_the_same() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", SMALL);
     let first = place.run("e.ron").ok();
     assert!(first.ran() > 0);
@@ -23,7 +23,7 @@ fn a_second_run_does_nothing_and_says_the_same() {
 
 #[test]
 fn layout_order_and_comments_change_nothing() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", SMALL);
     place.run("e.ron").ok();
     let reordered = r#"// A comment.
@@ -36,7 +36,7 @@ fn layout_order_and_comments_change_nothing() {
 
 #[test]
 fn a_new_model_runs_only_its_own_steps() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", SMALL);
     place.run("e.ron").ok();
     let other = "        \"other\": (backbone: Conv4(channels: 1, width: 8), weights: Random(seed: 1), polarity: Inverted),\n    },\n    protocols";
@@ -48,7 +48,7 @@ fn a_new_model_runs_only_its_own_steps() {
 
 #[test]
 fn new_episodes_run_only_scoring_and_why_says_so() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", SMALL);
     place.run("e.ron").ok();
     let set = ["run", "e.ron", "--device", "cpu", "--set", "protocols.5w1s.episodes=60"];
@@ -67,7 +67,7 @@ fn new_episodes_run_only_scoring_and_why_says_so() {
 
 #[test]
 fn plan_counts_what_a_run_would_do() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", SMALL);
     let plan = place.assay(&["plan", "e.ron", "--format", "json"]).ok().json();
     assert_eq!(plan["schema"], "assay.plan/1");
@@ -87,7 +87,7 @@ fn plan_counts_what_a_run_would_do() {
 }
 
 /// 5,000 images in 10 classes; small PNGs that all differ.
-fn folder_of_images(place: &Place, from: usize, to: usize, class: Option<usize>) {
+fn folder_of_images(place: &Workspace, from: usize, to: usize, class: Option<usize>) {
     for i in from..to {
         let class = class.unwrap_or(i % 10);
         let path = place.path().join(format!("images/class{class}/{i:05}.png"));
@@ -107,7 +107,7 @@ const FOLDER: &str = r#"(
 
 #[test]
 fn ten_new_images_among_thousands_cost_few_shards_and_touching_costs_none() {
-    let place = Place::new();
+    let place = Workspace::new();
     folder_of_images(&place, 0, 5000, None);
     place.write("e.ron", FOLDER);
     let first = place.run("e.ron").ok();
@@ -125,7 +125,7 @@ fn ten_new_images_among_thousands_cost_few_shards_and_touching_costs_none() {
 
 #[test]
 fn catalogues_are_shared_and_pairs_excluded() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("catalog/all.ron", SMALL);
     place.write(
         "e.ron",
@@ -146,7 +146,7 @@ fn catalogues_are_shared_and_pairs_excluded() {
 
 #[test]
 fn gc_is_dry_by_default_and_keeps_what_is_reached() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", SMALL);
     place.run("e.ron").ok();
     place.write("less.ron", &SMALL.replace("\"knn\": Knn(k: 5),", ""));
@@ -161,7 +161,7 @@ fn gc_is_dry_by_default_and_keeps_what_is_reached() {
 
 #[test]
 fn listings_are_documented_json() {
-    let place = Place::new();
+    let place = Workspace::new();
     for (arguments, schema) in [
         (&["models"][..], "assay.models/1"),
         (&["tasks"], "assay.tasks/1"),

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Outcome, Place};
+use support::{Outcome, Workspace};
 
 /// Enough work to be interrupted in the middle of.
 const LONGER: &str = r#"(
@@ -21,7 +21,7 @@ const LONGER: &str = r#"(
 
 #[test]
 fn two_processes_do_each_step_once() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", LONGER);
     let steps = place.assay(&["plan", "e.ron", "--format", "json"]).ok().json()["steps"].as_array().unwrap().len();
     let start = || place.command(&["run", "e.ron", "--device", "cpu"]).spawn().unwrap();
@@ -34,10 +34,10 @@ fn two_processes_do_each_step_once() {
 
 #[test]
 fn twenty_kills_lose_nothing_that_was_finished() {
-    let quiet = Place::new();
+    let quiet = Workspace::new();
     quiet.write("e.ron", LONGER);
     quiet.run("e.ron").ok();
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", LONGER);
     let mut killed = 0;
     for i in 0..20u64 {
@@ -58,7 +58,7 @@ fn twenty_kills_lose_nothing_that_was_finished() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_cleanly() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", &LONGER.replace("steps: 20", "steps: 100000"));
     let child = place.command(&["run", "e.ron", "--device", "cpu"]).spawn().unwrap();
     while !place

@@ -6,11 +6,11 @@ mod support;
 
 use std::path::Path;
 
-use support::Place;
+use support::Workspace;
 
 #[test]
 fn the_trained_models_beat_the_others_by_more_than_the_intervals() {
-    let place = Place::new();
+    let place = Workspace::new();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/fewshot.ron");
     let value = place.assay(&["run", file.to_str().unwrap(), "--device", "cpu", "--format", "json"]).ok().json();
     let score = |model: &str, protocol: &str| {

@@ -7,11 +7,11 @@ mod support;
 use std::fs;
 use std::io::Write;
 
-use support::{Outcome, Place, SMALL};
+use support::{Outcome, SMALL, Workspace};
 
 #[test]
 fn everything_wrong_with_a_file_is_said_at_once() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write(
         "e.ron",
         r#"(
@@ -60,7 +60,7 @@ fn everything_wrong_with_a_file_is_said_at_once() {
 
 #[test]
 fn a_wrong_command_line_is_code_two() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", SMALL);
     place.assay(&["run", "none.ron"]).fails(2);
     place.assay(&["run", "e.ron", "--device", "gpu"]).fails(2);
@@ -74,7 +74,7 @@ fn a_wrong_command_line_is_code_two() {
 
 #[test]
 fn what_does_not_fit_is_said_before_anything_runs() {
-    let place = Place::new();
+    let place = Workspace::new();
     let check = |file: String, expected: &str| {
         place.write("e.ron", &file);
         let outcome = place.run("e.ron").fails(2);
@@ -89,7 +89,7 @@ fn what_does_not_fit_is_said_before_anything_runs() {
     check(SMALL.replace("Knn(k: 5)", "Classifier"), "needs weights from a file with a classifier");
 }
 
-fn images(place: &Place, bad: &[(&str, Vec<u8>)]) {
+fn images(place: &Workspace, bad: &[(&str, Vec<u8>)]) {
     for i in 0..24u8 {
         let path = place.path().join(format!("images/class{}/{i:02}.png", i % 2));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -120,7 +120,7 @@ fn bad_images() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn a_bad_image_fails_with_its_name() {
     for (name, bytes) in bad_images() {
-        let place = Place::new();
+        let place = Workspace::new();
         images(&place, &[(name, bytes)]);
         place.write("e.ron", &FOLDER.replace("ON_BAD", ""));
         let outcome = place.run("e.ron").fails(1);
@@ -132,7 +132,7 @@ fn a_bad_image_fails_with_its_name() {
 
 #[test]
 fn bad_images_can_be_skipped_and_are_reported() {
-    let place = Place::new();
+    let place = Workspace::new();
     images(&place, &bad_images());
     let one_pixel = image::GrayImage::from_pixel(1, 1, image::Luma([7]));
     one_pixel.save(place.path().join("images/class1/one.png")).unwrap();
@@ -150,7 +150,7 @@ fn bad_images_can_be_skipped_and_are_reported() {
 
 #[test]
 fn a_bad_folder_is_named() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", &FOLDER.replace("ON_BAD", ""));
     fs::create_dir_all(place.path().join("images/class0")).unwrap();
     let outcome = place.run("e.ron").fails(2);
@@ -168,7 +168,7 @@ fn a_bad_folder_is_named() {
 }
 
 fn with_weights(name: &str, bytes: &[u8], backbone: &str) -> Outcome {
-    let place = Place::new();
+    let place = Workspace::new();
     fs::write(place.path().join(name), bytes).unwrap();
     place.write(
         "e.ron",

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Outcome, Place};
+use support::{Outcome, Workspace};
 
 fn experiments() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments")
@@ -24,7 +24,7 @@ fn score(outcome: &Outcome, model: &str, protocol: &str) -> f64 {
 
 #[test]
 fn the_embedded_experiment_ranks_the_models_and_one_more_value_costs_only_the_selection() {
-    let place = Place::new();
+    let place = Workspace::new();
     let text = fs::read_to_string(experiments().join("linear.ron")).unwrap();
     let text = text.replace("weights/", &format!("{}/weights/", experiments().display()));
     place.write("e.ron", &text);
@@ -70,7 +70,7 @@ fn the_embedded_experiment_ranks_the_models_and_one_more_value_costs_only_the_se
 }
 
 /// Keys of the steps of a plan, by label.
-fn keys(place: &Place) -> BTreeMap<String, String> {
+fn keys(place: &Workspace) -> BTreeMap<String, String> {
     let plan = place.assay(&["plan", "e.ron", "--format", "json"]).ok().json();
     let steps = plan["steps"].as_array().unwrap();
     steps.iter().map(|s| (s["label"].as_str().unwrap().to_owned(), s["key"].to_string())).collect()
@@ -78,7 +78,7 @@ fn keys(place: &Place) -> BTreeMap<String, String> {
 
 #[test]
 fn nothing_before_the_score_depends_on_what_test_images_show() {
-    let place = Place::new();
+    let place = Workspace::new();
     let source = experiments().join("../tests/reference/datasets/csv");
     for entry in fs::read_dir(source.join("pictures")).unwrap() {
         let from = entry.unwrap().path();
@@ -95,7 +95,7 @@ fn nothing_before_the_score_depends_on_what_test_images_show() {
             image: (size: 16, resize: Stretch),
         ) },
         models: { "pixels": (backbone: Pixels) },
-        protocols: { "linear": Linear(), "study": Linear(profile: SklearnPath), "ridge": Linear(solver: Ridge) },
+        protocols: { "linear": Linear(), "study": Linear(convergence: WarmStartUnconverged), "ridge": Linear(solver: Ridge) },
     )"#,
     );
     let before = keys(&place);
@@ -129,7 +129,7 @@ fn nothing_before_the_score_depends_on_what_test_images_show() {
 
 #[test]
 fn every_dataset_goes_through_a_probe_and_episodes() {
-    let place = Place::new();
+    let place = Workspace::new();
     let file = experiments().join("catalog/smoke.ron");
     let outcome = place.assay(&["run", file.to_str().unwrap(), "--device", "cpu", "--format", "json"]).ok();
     let value = outcome.json();
@@ -161,7 +161,7 @@ fn every_dataset_goes_through_a_probe_and_episodes() {
 
 #[test]
 fn what_a_probe_cannot_learn_from_is_refused_before_anything_runs() {
-    let place = Place::new();
+    let place = Workspace::new();
     let datasets = experiments().join("../tests/reference/datasets");
     let message = |dataset: &str, more: &str, protocol: &str| {
         place.write(
@@ -198,7 +198,7 @@ fn what_a_probe_cannot_learn_from_is_refused_before_anything_runs() {
 
 #[test]
 fn a_dataset_can_be_looked_at() {
-    let place = Place::new();
+    let place = Workspace::new();
     let smoke = experiments().join("catalog/smoke.ron");
     let check = |task: &str| place.assay(&["data", "check", task, "--file", smoke.to_str().unwrap()]);
     let found = check("caltech101").ok().stdout;
@@ -220,7 +220,7 @@ fn a_dataset_can_be_looked_at() {
 
 #[test]
 fn an_image_in_two_splits_is_told() {
-    let place = Place::new();
+    let place = Workspace::new();
     let picture = experiments().join("../tests/reference/datasets/csv/pictures");
     let names: Vec<_> = fs::read_dir(picture).unwrap().map(|e| e.unwrap().path()).collect();
     let mut csv = "file,label,split\n".to_owned();

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use support::{Place, shared};
+use support::{Workspace, shared};
 
 /// Accuracy in % by `model task protocol`.
-fn accuracies(place: &Place, file: &str) -> BTreeMap<String, f64> {
+fn accuracies(place: &Workspace, file: &str) -> BTreeMap<String, f64> {
     let value = place.assay(&["run", file, "--device", "cpu", "--format", "json"]).ok().json();
     let cell = |c: &serde_json::Value| {
         let name = ["model", "task", "protocol"].map(|part| c[part].as_str().unwrap()).join(" ");
@@ -31,7 +31,7 @@ fn check(found: &BTreeMap<String, f64>, expected: &[(&str, f64, f64)]) {
 #[test]
 fn omniglot() {
     let (Some(images), Some(weights)) = (shared("omniglot"), shared("weights/conv4")) else { return };
-    let place = Place::new();
+    let place = Workspace::new();
     let (images, weights) = (images.canonicalize().unwrap(), weights.canonicalize().unwrap());
     let file = r#"(
     tasks: {
@@ -95,7 +95,7 @@ fn unpack_cifar(archive: &Path, to: &Path, each: usize) {
 #[test]
 fn cifar_10() {
     let (Some(images), Some(weights)) = (shared("cifar10_jpeg/cifar10_jpeg.tar.gz"), shared("weights")) else { return };
-    let place = Place::new();
+    let place = Workspace::new();
     unpack_cifar(&images, &place.path().join("images"), 60);
     let file = r#"(
     tasks: {

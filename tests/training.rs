@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use support::Place;
+use support::Workspace;
 
 const TRAINING: &str = r#"(
     tasks: { "glyphs": (dataset: Glyphs(alphabets: 1, characters: 6, drawers: 12), image: (size: 28, resize: None, color: Grey)) },
@@ -19,7 +19,7 @@ const TRAINING: &str = r#"(
     protocols: { "5w1s": FewShot(ways: 5, shots: 1, queries: 5, episodes: 50) },
 )"#;
 
-fn trained(place: &Place, model: &str) -> (Vec<u8>, Vec<f64>) {
+fn trained(place: &Workspace, model: &str) -> (Vec<u8>, Vec<f64>) {
     let plan = place.assay(&["plan", "e.ron", "--all", "--format", "json"]).ok().json();
     let steps = plan["steps"].as_array().unwrap();
     let key =
@@ -35,7 +35,7 @@ fn mean(values: &[f64]) -> f64 {
 
 #[test]
 fn training_lowers_its_loss_and_gives_the_same_bytes_twice() {
-    let places = [Place::new(), Place::new()];
+    let places = [Workspace::new(), Workspace::new()];
     for (place, jobs) in places.iter().zip(["1", "2"]) {
         place.write("e.ron", TRAINING);
         place.assay(&["run", "e.ron", "--device", "cpu", "--jobs", jobs]).ok();
@@ -51,10 +51,10 @@ fn training_lowers_its_loss_and_gives_the_same_bytes_twice() {
 
 #[test]
 fn a_killed_training_goes_on_where_it_was_and_ends_the_same() {
-    let whole = Place::new();
+    let whole = Workspace::new();
     whole.write("e.ron", TRAINING);
     whole.run("e.ron").ok();
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", TRAINING);
     let mut child = place.command(&["run", "e.ron", "--device", "cpu"]).spawn().unwrap();
     let kept = || {
@@ -74,7 +74,7 @@ fn a_killed_training_goes_on_where_it_was_and_ends_the_same() {
 
 #[test]
 fn trained_weights_can_be_exported_and_used() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write("e.ron", TRAINING);
     place.run("e.ron").ok();
     place.assay(&["export", "e.ron", "simclr", "w.safetensors"]).ok();

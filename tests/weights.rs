@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{Outcome, Place, shared};
+use support::{Outcome, Workspace, shared};
 
 fn reference(part: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference").join(part)
@@ -20,7 +20,7 @@ fn experiments() -> PathBuf {
 const SMALL: &str = "ResNet(depths: (1, 2, 1, 1), width: 2, padding: PADDING)";
 
 /// An experiment with one model of a file.
-fn experiment(place: &Place, backbone: &str, weights: &str) {
+fn experiment(place: &Workspace, backbone: &str, weights: &str) {
     place.write(
         "e.ron",
         &format!(
@@ -38,7 +38,7 @@ fn flat(outcome: &Outcome) -> String {
 
 #[test]
 fn a_conversion_changes_no_key() {
-    let place = Place::new();
+    let place = Workspace::new();
     for (file, padding, weights) in [
         ("byol.pkl", "TfSame", r#"prefix: "online.", container: "experiment_state""#),
         ("simclr-v1", "TfSamePool", r#"prefix: "base_model.""#),
@@ -60,7 +60,7 @@ fn a_conversion_changes_no_key() {
 
 #[test]
 fn safetensors_in_several_files_are_one_checkpoint() {
-    let place = Place::new();
+    let place = Workspace::new();
     let bytes = fs::read(experiments().join("weights/conv4-simclr.safetensors")).unwrap();
     let all = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let (mut map, mut parts) = (serde_json::Map::new(), [Vec::new(), Vec::new()]);
@@ -96,7 +96,7 @@ fn safetensors_in_several_files_are_one_checkpoint() {
 
 #[test]
 fn what_is_in_a_file_is_shown() {
-    let place = Place::new();
+    let place = Workspace::new();
     let inspect = |path: PathBuf| place.assay(&["weights", "inspect", path.to_str().unwrap()]).ok().stdout;
     let moco = inspect(reference("fourteen/moco-v1.pth.tar"));
     for part in ["f32   2 × 3 × 7 × 7", "module.encoder_q.conv1.weight", "torch legacy", "container   state_dict"] {
@@ -136,7 +136,7 @@ fn what_is_in_a_file_is_shown() {
 
 #[test]
 fn weights_that_do_not_fit_are_explained() {
-    let place = Place::new();
+    let place = Workspace::new();
     let small = SMALL.replace("PADDING", "Torch");
     let message = |backbone: &str, weights: &str| {
         experiment(&place, backbone, weights);
@@ -196,7 +196,7 @@ fn weights_that_do_not_fit_are_explained() {
 
 #[test]
 fn networks_of_today_run_with_layers_and_pools() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.write(
         "e.ron",
         r#"(
@@ -230,7 +230,7 @@ fn networks_of_today_run_with_layers_and_pools() {
 
 #[test]
 fn the_study_names_all_files_that_are_missing_and_where_they_are_to_be_had() {
-    let place = Place::new();
+    let place = Workspace::new();
     for (file, tasks) in [("study/linear.ron", 11), ("study/fewshot.ron", 14)] {
         let path = experiments().join(file);
         let mut command = place.command(&["plan", path.to_str().unwrap()]);

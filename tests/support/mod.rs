@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder with a store.
-pub struct Place {
+pub struct Workspace {
     pub dir: TempDir,
 }
 
@@ -66,7 +66,7 @@ impl From<Output> for Outcome {
     }
 }
 
-impl Place {
+impl Workspace {
     pub fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }

@@ -5,8 +5,8 @@
 //! is wrong, 130 interrupted.
 
 mod commands;
+mod environment;
 mod progress;
-mod surroundings;
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ struct Arguments {
 }
 
 /// How a command ended.
-pub enum End {
+pub enum Exit {
     /// As it should.
     Done,
     /// A step failed, or something is damaged.
@@ -36,7 +36,7 @@ pub enum End {
 }
 
 /// Why a command did not begin or could not go on.
-pub enum Trouble {
+pub enum CliError {
     /// The experiment is wrong: all that is wrong with it.
     Experiment(Vec<assay_config::Problem>),
     /// The command line is wrong.
@@ -45,13 +45,13 @@ pub enum Trouble {
     Other(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Trouble {
+impl From<anyhow::Error> for CliError {
     fn from(error: anyhow::Error) -> Self {
         Self::Other(error)
     }
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::Other(error.into())
     }
@@ -59,20 +59,20 @@ impl From<std::io::Error> for Trouble {
 
 fn main() -> ExitCode {
     match Arguments::parse().command.run() {
-        Ok(End::Done) => ExitCode::SUCCESS,
-        Ok(End::Failed) => ExitCode::from(1),
-        Ok(End::Interrupted) => ExitCode::from(130),
-        Err(Trouble::Experiment(problems)) => {
-            surroundings::print_problems(problems);
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Ok(Exit::Interrupted) => ExitCode::from(130),
+        Err(CliError::Experiment(problems)) => {
+            environment::print_problems(problems);
             ExitCode::from(2)
         }
-        Err(Trouble::Usage(message)) => {
-            surroundings::note(&format!("error: {message}"));
+        Err(CliError::Usage(message)) => {
+            environment::note(&format!("error: {message}"));
             ExitCode::from(2)
         }
-        Err(Trouble::Other(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(Trouble::Other(error)) => {
-            surroundings::note(&format!("error: {error:#}"));
+        Err(CliError::Other(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(CliError::Other(error)) => {
+            environment::note(&format!("error: {error:#}"));
             ExitCode::from(1)
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use assay_engine::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::surroundings;
+use crate::environment;
 
 /// Listens to a run.
 pub struct Progress {
@@ -37,7 +37,7 @@ const SPEAK_EVERY: Duration = Duration::from_secs(10);
 impl Progress {
     /// A display for standard error.
     pub fn new(quiet: bool) -> Self {
-        let bar = (!quiet && surroundings::is_interactive()).then(|| {
+        let bar = (!quiet && environment::is_interactive()).then(|| {
             let style =
                 ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {elapsed} elapsed, {eta} left  {msg}");
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8));
@@ -52,7 +52,7 @@ impl Progress {
             if let Event::Failed { .. } | Event::Warning { .. } | Event::Diverged { .. } = event
                 && let Some(line) = describe(event)
             {
-                surroundings::note(&line);
+                environment::note(&line);
             }
             return;
         }
@@ -66,12 +66,12 @@ impl Progress {
                 if let Event::Failed { .. } | Event::Warning { .. } | Event::Diverged { .. } = event
                     && let Some(line) = describe(event)
                 {
-                    bar.suspend(|| surroundings::note(&line));
+                    bar.suspend(|| environment::note(&line));
                 }
             }
             None => {
                 if let Some(line) = spoken {
-                    surroundings::note(&line);
+                    environment::note(&line);
                 }
             }
         }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::decode::{Decoded, decode};
 use crate::names::nearest;
 use crate::paths::Environment;
-use crate::problem::{Place, Problems};
+use crate::problem::{Problems, SourceSpan};
 use crate::tree::{Body, Field, Kind, Tree};
 
 /// One `path=value` of the command line.
@@ -21,7 +21,7 @@ pub struct Override(pub String);
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Where its name is written.
-    pub name_at: Place,
+    pub name_at: SourceSpan,
     /// The value.
     pub tree: Tree,
     /// Folder of the file it is in.
@@ -44,7 +44,7 @@ pub struct Document {
 }
 
 /// A file larger than this is no experiment.
-const LARGEST_FILE: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 impl Document {
     /// Loads `path`. Fields named in `sections` are maps of entries, which included files add to; `include` lists files; all
@@ -53,7 +53,7 @@ impl Document {
         let problems = Problems::default();
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let nowhere = Tree {
-            place: Place { file: 0, span: 0..0 },
+            place: SourceSpan { file: 0, span: 0..0 },
             kind: Kind::Named { name: None, body: Body::Fields(Vec::new()) },
         };
         let sections = sections.iter().map(|s| ((*s).to_owned(), IndexMap::new())).collect();
@@ -69,7 +69,7 @@ impl Document {
 
     fn add_file(&mut self, path: &Path, above: &mut Vec<PathBuf>, done: &mut HashSet<PathBuf>) -> Result<(), String> {
         let size = fs::metadata(path).map_err(|e| e.to_string())?.len();
-        if size > LARGEST_FILE {
+        if size > MAX_FILE_BYTES {
             return Err(format!("it has {size} bytes, which is too large for an experiment"));
         }
         let bytes = fs::read(path).map_err(|e| e.to_string())?;
@@ -261,8 +261,8 @@ impl Document {
         decode(&self.rest, &self.folder, &self.environment, &self.problems)
     }
 
-    /// Place of a path such as `protocols.5w1s.episodes`, or of the closest part of it that is written.
-    pub fn place(&self, path: &str) -> Option<Place> {
+    /// SourceSpan of a path such as `protocols.5w1s.episodes`, or of the closest part of it that is written.
+    pub fn place(&self, path: &str) -> Option<SourceSpan> {
         let parts = split_path(path);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {

@@ -6,6 +6,7 @@
 //!
 //! **Invariant.** This crate knows nothing of Burn, of the engine, or of what an experiment is made of.
 
+mod check;
 mod decode;
 mod document;
 mod names;
@@ -13,11 +14,12 @@ mod paths;
 mod problem;
 mod tree;
 
+pub use check::Checker;
 pub use decode::{Decoded, decode};
 pub use document::{Document, Entry, Override};
 pub use names::{Pattern, Patterns, nearest};
 pub use paths::{Environment, UserPath};
-pub use problem::{Place, Problem, Problems, Sources};
+pub use problem::{Problem, Problems, SourceSpan, Sources};
 pub use tree::{Body, Field, Kind, Tree};
 
 /// A value as it could be written in an experiment, with what has a default written out.

@@ -9,7 +9,7 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 /// A range of bytes in one of the [`Sources`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct SourceSpan {
     pub(crate) file: usize,
     pub(crate) span: Range<usize>,
 }
@@ -31,7 +31,7 @@ impl Sources {
     }
 
     /// `file:line:column` of the beginning of a place, counted from one.
-    pub fn describe(&self, place: &Place) -> String {
+    pub fn describe(&self, place: &SourceSpan) -> String {
         let before = &self.text(place.file)[..place.span.start];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
@@ -45,7 +45,7 @@ pub struct Problem {
     message: String,
     label: String,
     help: Option<String>,
-    place: Option<Place>,
+    place: Option<SourceSpan>,
     source: Option<Arc<NamedSource<String>>>,
     also: Option<(Range<usize>, String)>,
 }
@@ -96,7 +96,7 @@ pub struct Problems {
 
 impl Problems {
     /// Adds a problem at `place`: what is wrong, what to write beside the place, what to do.
-    pub fn add(&self, place: &Place, message: impl Into<String>, label: impl Into<String>, help: Option<String>) {
+    pub fn add(&self, place: &SourceSpan, message: impl Into<String>, label: impl Into<String>, help: Option<String>) {
         self.push(Problem {
             message: message.into(),
             label: label.into(),
@@ -108,7 +108,13 @@ impl Problems {
     }
 
     /// Adds a problem with a second place; where that is in another file, it goes into the help line.
-    pub fn add_with(&self, place: &Place, message: impl Into<String>, label: impl Into<String>, also: (&Place, &str)) {
+    pub fn add_with(
+        &self,
+        place: &SourceSpan,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        also: (&SourceSpan, &str),
+    ) {
         let (second, text) = also;
         if second.file == place.file {
             let mut problem = self.problem(place, message.into(), label.into());
@@ -120,7 +126,7 @@ impl Problems {
         }
     }
 
-    fn problem(&self, place: &Place, message: String, label: String) -> Problem {
+    fn problem(&self, place: &SourceSpan, message: String, label: String) -> Problem {
         let source = Some(Arc::clone(&self.sources.borrow().files[place.file]));
         Problem { message, label, help: None, place: Some(place.clone()), source, also: None }
     }
@@ -146,7 +152,7 @@ impl Problems {
     }
 
     /// Whether something is wrong at exactly this place.
-    pub fn has_one_at(&self, place: &Place) -> bool {
+    pub fn has_one_at(&self, place: &SourceSpan) -> bool {
         self.list.borrow().iter().any(|p| p.place.as_ref() == Some(place))
     }
 
@@ -161,7 +167,7 @@ impl Problems {
     }
 
     /// `file:line:column` of a place.
-    pub fn describe(&self, place: &Place) -> String {
+    pub fn describe(&self, place: &SourceSpan) -> String {
         self.sources.borrow().describe(place)
     }
 

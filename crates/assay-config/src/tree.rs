@@ -7,13 +7,13 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-use crate::problem::{Place, Problems};
+use crate::problem::{Problems, SourceSpan};
 
 /// A value and where it is written.
 #[derive(Clone, Debug)]
 pub struct Tree {
     /// Where.
-    pub place: Place,
+    pub place: SourceSpan,
     /// What.
     pub kind: Kind,
 }
@@ -59,7 +59,7 @@ pub struct Field {
     /// Name of the field.
     pub name: String,
     /// Where the name is.
-    pub at: Place,
+    pub at: SourceSpan,
     /// Its value.
     pub value: Tree,
 }
@@ -71,7 +71,7 @@ impl Tree {
         let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
         if let Err(error) = options.from_str::<IgnoredAny>(&text) {
             let span = offset(&text, error.span.start)..offset(&text, error.span.end);
-            let place = Place { file, span: widen(&text, span) };
+            let place = SourceSpan { file, span: widen(&text, span) };
             problems.add(&place, "this is not valid RON", error.code.to_string(), None);
             return None;
         }
@@ -79,7 +79,7 @@ impl Tree {
         match reader.document() {
             Ok(tree) => Some(tree),
             Err(message) => {
-                let place = Place { file, span: widen(&text, reader.at..reader.at) };
+                let place = SourceSpan { file, span: widen(&text, reader.at..reader.at) };
                 problems.add(&place, "this RON cannot be used here", message, None);
                 None
             }
@@ -104,8 +104,8 @@ impl Tree {
         }
     }
 
-    /// Place of the value below `path`, or of the closest part of it that is written.
-    pub fn closest(&self, path: &[&str]) -> &Place {
+    /// SourceSpan of the value below `path`, or of the closest part of it that is written.
+    pub fn closest(&self, path: &[&str]) -> &SourceSpan {
         match path.split_first().and_then(|(first, rest)| Some((self.get(first)?, rest))) {
             Some((child, rest)) => child.closest(rest),
             None => &self.place,
@@ -223,8 +223,8 @@ impl<'a> Reader<'a> {
         if self.eat(c) { Ok(()) } else { Err(format!("expected `{c}`")) }
     }
 
-    fn place(&self, start: usize) -> Place {
-        Place { file: self.file, span: start..self.at }
+    fn place(&self, start: usize) -> SourceSpan {
+        SourceSpan { file: self.file, span: start..self.at }
     }
 
     fn value(&mut self) -> Reading<Tree> {
@@ -330,7 +330,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `name:` if that is what follows, else nothing.
-    fn field_name(&mut self) -> Option<(String, Place)> {
+    fn field_name(&mut self) -> Option<(String, SourceSpan)> {
         self.skip_space();
         let start = self.at;
         if self.peek().is_some_and(|c| c.is_alphabetic() || c == '_') {

@@ -64,9 +64,9 @@ pub struct Picture {
 }
 
 /// An image with a longer side is refused.
-pub(crate) const LONGEST_SIDE_PX: u32 = 32_768;
+pub(crate) const MAX_SIDE_PX: u32 = 32_768;
 /// An image whose pixels take more memory is refused.
-pub(crate) const MOST_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_BYTES: u64 = 1 << 30;
 
 impl Picture {
     /// Decodes an image file. Alpha is dropped, palettes are looked up, 16 bits become the upper 8, and EXIF rotation is
@@ -89,13 +89,13 @@ impl Picture {
             return Err(ImageError::NotAnImage(if text { ", it is text".to_owned() } else { String::new() }));
         }
         let mut limits = Limits::default();
-        limits.max_image_width = Some(LONGEST_SIDE_PX);
-        limits.max_image_height = Some(LONGEST_SIDE_PX);
-        limits.max_alloc = Some(MOST_BYTES);
+        limits.max_image_width = Some(MAX_SIDE_PX);
+        limits.max_image_height = Some(MAX_SIDE_PX);
+        limits.max_alloc = Some(MAX_BYTES);
         reader.limits(limits);
         let decoded = reader.decode().map_err(|error| match error {
             image::ImageError::Limits(limit) => ImageError::TooLarge(format!(
-                "{limit}; at most {LONGEST_SIDE_PX} pixels a side and {MOST_BYTES} bytes are decoded"
+                "{limit}; at most {MAX_SIDE_PX} pixels a side and {MAX_BYTES} bytes are decoded"
             )),
             image::ImageError::Unsupported(error) => ImageError::NotAnImage(format!(", {error}")),
             other => ImageError::Damaged(other.to_string()),

@@ -10,20 +10,20 @@ use walkdir::WalkDir;
 
 use crate::decode::ImageError;
 use crate::digests::Digests;
-use crate::source::{Archive, Origin};
+use crate::source::{Archive, ImageSource};
 
 /// A file in a folder or an archive: its path inside, and where it is.
-pub(crate) type Found = (String, Origin);
+pub(crate) type Found = (String, ImageSource);
 
 /// A list, an annotation or a table larger than this is refused.
-const LARGEST_TEXT: u64 = 256 << 20;
+const MAX_TEXT: u64 = 256 << 20;
 
 /// The files under a folder or in an archive, by their path inside, with `/` between folders.
 pub(crate) struct Files {
     source: PathBuf,
     /// The folder inside that paths are given from; empty or ending in `/`.
     base: String,
-    all: Arc<BTreeMap<String, Origin>>,
+    all: Arc<BTreeMap<String, ImageSource>>,
 }
 
 impl Files {
@@ -67,7 +67,7 @@ impl Files {
         self.get(path).is_some()
     }
 
-    pub fn get(&self, path: &str) -> Option<&Origin> {
+    pub fn get(&self, path: &str) -> Option<&ImageSource> {
         self.all.get(&format!("{}{path}", self.base))
     }
 
@@ -89,8 +89,8 @@ impl Files {
     /// # Errors
     /// When it is missing or unreasonably large.
     pub fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
-        let origin = self.get(path).with_context(|| format!("{} is missing", self.name(path)))?;
-        read(origin).with_context(|| format!("reading {}", self.name(path)))
+        let source = self.get(path).with_context(|| format!("{} is missing", self.name(path)))?;
+        read(source).with_context(|| format!("reading {}", self.name(path)))
     }
 
     /// The same as text.
@@ -119,20 +119,20 @@ impl Files {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn digests(&self, origins: &[&Origin], digests: &dyn Digests) -> anyhow::Result<Vec<blake3::Hash>> {
+    pub fn digests(&self, origins: &[&ImageSource], digests: &dyn Digests) -> anyhow::Result<Vec<blake3::Hash>> {
         content_digests(&self.source, origins, digests)
     }
 }
 
 /// Reads a small file.
-pub(crate) fn read(origin: &Origin) -> anyhow::Result<Vec<u8>> {
-    match origin {
-        Origin::File(path) => {
+pub(crate) fn read(source: &ImageSource) -> anyhow::Result<Vec<u8>> {
+    match source {
+        ImageSource::File(path) => {
             let length = std::fs::metadata(path)?.len();
-            ensure!(length <= LARGEST_TEXT, "it has {length} bytes, and at most {LARGEST_TEXT} are read");
+            ensure!(length <= MAX_TEXT, "it has {length} bytes, and at most {MAX_TEXT} are read");
             Ok(std::fs::read(path)?)
         }
-        Origin::Member { archive, index } => Ok(archive.read(*index)?),
+        ImageSource::Member { archive, index } => Ok(archive.read(*index)?),
         _ => bail!("it is not a file"),
     }
 }
@@ -149,13 +149,13 @@ pub(crate) fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
             if entry.file_type().is_file() {
                 let inside =
                     entry.path().strip_prefix(source).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
-                files.push((inside, Origin::File(entry.into_path())));
+                files.push((inside, ImageSource::File(entry.into_path())));
             }
         }
         files
     } else {
         let archive = Arc::new(Archive::open(source)?);
-        let member = |(index, name)| (name, Origin::Member { archive: Arc::clone(&archive), index });
+        let member = |(index, name)| (name, ImageSource::Member { archive: Arc::clone(&archive), index });
         archive.members()?.into_iter().map(member).collect()
     };
     found.retain(|(name, _)| !name.starts_with("__MACOSX"));
@@ -166,19 +166,19 @@ pub(crate) fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
 /// Digests of the contents of `origins`, which are all from `source`.
 pub(crate) fn content_digests(
     source: &Path,
-    origins: &[&Origin],
+    origins: &[&ImageSource],
     digests: &dyn Digests,
 ) -> anyhow::Result<Vec<blake3::Hash>> {
     let of_file = |path: &Path| {
         digests.file(&source.to_string_lossy(), path).with_context(|| format!("reading {}", path.display()))
     };
-    let member = |origin: &&Origin| match origin {
-        Origin::Member { archive, index } => Some((Arc::clone(archive), *index)),
+    let member = |source: &&ImageSource| match source {
+        ImageSource::Member { archive, index } => Some((Arc::clone(archive), *index)),
         _ => None,
     };
     let members: Vec<_> = origins.iter().filter_map(member).collect();
     if members.is_empty() {
-        return origins.par_iter().map(|origin| of_file(origin.file().context("a file")?)).collect();
+        return origins.par_iter().map(|source| of_file(source.file().context("a file")?)).collect();
     }
     let archive_digest = of_file(source)?;
     let wanted: Vec<u8> = members.iter().flat_map(|(_, index)| (*index as u64).to_le_bytes()).collect();

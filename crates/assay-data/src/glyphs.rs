@@ -7,7 +7,7 @@ use assay_stats::Stream;
 
 use crate::decode::Picture;
 use crate::manifest::{Label, Manifest, Sample, Split};
-use crate::source::Origin;
+use crate::source::ImageSource;
 
 /// A generated dataset. A drawing depends on `seed`, `side_px` and its own place alone, not on how many others there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Glyphs {
                 } else {
                     Split::Train
                 },
-                origin: Origin::Glyph { glyphs: shared.clone(), index },
+                source: ImageSource::Glyph { glyphs: shared.clone(), index },
             });
         }
         manifest

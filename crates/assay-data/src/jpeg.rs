@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mozjpeg::{ColorSpace, Decompress};
 
-use crate::decode::{ImageError, LONGEST_SIDE_PX, MOST_BYTES, Picture};
+use crate::decode::{ImageError, MAX_BYTES, MAX_SIDE_PX, Picture};
 
 /// Decodes a JPEG of one or three colours. `None` is for what another decoder should look at: four colours, and files without
 /// an end, of which libjpeg would fill the rest with grey.
@@ -28,9 +28,9 @@ fn decode_whole(bytes: &[u8]) -> Result<Option<Picture>, ImageError> {
     let header = Decompress::new_mem(bytes).map_err(damaged)?;
     let (width, height) = header.size();
     let longest = width.max(height);
-    if longest > LONGEST_SIDE_PX as usize || (width * height * 3) as u64 > MOST_BYTES {
+    if longest > MAX_SIDE_PX as usize || (width * height * 3) as u64 > MAX_BYTES {
         return Err(ImageError::TooLarge(format!(
-            "{width}×{height} pixels; at most {LONGEST_SIDE_PX} pixels a side and {MOST_BYTES} bytes are decoded"
+            "{width}×{height} pixels; at most {MAX_SIDE_PX} pixels a side and {MAX_BYTES} bytes are decoded"
         )));
     }
     let (channels, mut image) = match header.color_space() {

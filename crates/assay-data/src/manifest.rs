@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use assay_stats::Stream;
 
-use crate::source::Origin;
+use crate::source::ImageSource;
 
 /// Which part of a dataset a sample belongs to.
 #[derive(
@@ -23,7 +23,7 @@ pub enum Split {
 
 /// What an image shows of one class, where several can be in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum Presence {
     /// Not this.
     Absent,
     /// This, but marked as difficult.
@@ -32,7 +32,7 @@ pub enum Mark {
     Present,
 }
 
-impl Mark {
+impl Presence {
     /// The mark that `as u8` gave.
     pub fn from_code(code: u8) -> Self {
         match code {
@@ -49,7 +49,7 @@ pub enum Label {
     /// One class: an index into [`Manifest::classes`].
     Class(u32),
     /// For each of the classes, whether it is there.
-    Marks(Box<[Mark]>),
+    MultiLabel(Box<[Presence]>),
 }
 
 /// One image with its label.
@@ -64,7 +64,7 @@ pub struct Sample {
     /// Its split.
     pub split: Split,
     /// Where the image is.
-    pub origin: Origin,
+    pub source: ImageSource,
 }
 
 impl Sample {
@@ -72,14 +72,14 @@ impl Sample {
     pub fn class(&self) -> Option<u32> {
         match self.label {
             Label::Class(class) => Some(class),
-            Label::Marks(_) => None,
+            Label::MultiLabel(_) => None,
         }
     }
 }
 
 /// One fixed trial of a dataset that brings its own: indices into [`Manifest::samples`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfficialTrial {
+pub struct OfficialEpisode {
     /// For each way, its support samples.
     pub support: Vec<Vec<u32>>,
     /// Queries: sample and way.
@@ -94,7 +94,7 @@ pub struct Manifest {
     /// The samples, sorted by path.
     pub samples: Vec<Sample>,
     /// Trials that come with the dataset.
-    pub official: Vec<OfficialTrial>,
+    pub official: Vec<OfficialEpisode>,
     /// What a person should know of the files: counts that are not those published, and the like.
     pub notes: Vec<String>,
 }
@@ -142,7 +142,7 @@ impl Manifest {
             hasher.update(sample.digest.as_bytes());
             match &sample.label {
                 Label::Class(class) => hasher.update(&class.to_le_bytes()),
-                Label::Marks(marks) => {
+                Label::MultiLabel(marks) => {
                     hasher.update(&u32::MAX.to_le_bytes());
                     hasher.update(&marks.iter().map(|m| *m as u8).collect::<Vec<_>>())
                 }
@@ -192,7 +192,7 @@ impl Manifest {
 
     /// Whether images show several classes.
     pub fn is_multi_label(&self) -> bool {
-        self.samples.iter().any(|s| matches!(s.label, Label::Marks(_)))
+        self.samples.iter().any(|s| matches!(s.label, Label::MultiLabel(_)))
     }
 
     /// For each class, how many of these samples show it.
@@ -201,8 +201,8 @@ impl Manifest {
         for sample in samples {
             match &self.samples[*sample as usize].label {
                 Label::Class(class) => counts[*class as usize] += 1,
-                Label::Marks(marks) => {
-                    let present = marks.iter().enumerate().filter(|(_, m)| **m == Mark::Present);
+                Label::MultiLabel(marks) => {
+                    let present = marks.iter().enumerate().filter(|(_, m)| **m == Presence::Present);
                     present.for_each(|(class, _)| counts[class] += 1);
                 }
             }
@@ -237,7 +237,7 @@ mod tests {
             digest: blake3::hash(&[i as u8]),
             label: Label::Class(*class),
             split: *split,
-            origin: Origin::File(i.to_string().into()),
+            source: ImageSource::File(i.to_string().into()),
         };
         Manifest {
             classes: vec!["a".into(), "b".into()],

@@ -22,7 +22,7 @@ pub(crate) enum Value {
 }
 
 /// Most bytes that a compressed element may unpack to.
-const MOST_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 256 << 20;
 /// Values inside values.
 const DEEPEST: usize = 16;
 
@@ -87,10 +87,10 @@ pub(crate) fn variable(bytes: &[u8], name: &str) -> anyhow::Result<Value> {
 fn inflate(data: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut out = Vec::new();
     flate2::read::ZlibDecoder::new(data)
-        .take(MOST_BYTES + 1)
+        .take(MAX_BYTES + 1)
         .read_to_end(&mut out)
         .map_err(|e| anyhow::anyhow!("it is truncated or damaged: {e}"))?;
-    ensure!(out.len() as u64 <= MOST_BYTES, "a variable unpacks to more than {MOST_BYTES} bytes");
+    ensure!(out.len() as u64 <= MAX_BYTES, "a variable unpacks to more than {MAX_BYTES} bytes");
     Ok(out)
 }
 
@@ -166,7 +166,7 @@ fn matrix(data: &[u8], depth: usize) -> anyhow::Result<(String, Value)> {
     ensure!(shape.len() <= 32 && shape.iter().all(|n| *n >= 0.0), "it is damaged: a value without a shape");
     let count = shape.iter().product::<f64>();
     // Every element takes at least a byte.
-    ensure!(count <= MOST_BYTES as f64, "it is damaged: a value of {count} elements");
+    ensure!(count <= MAX_BYTES as f64, "it is damaged: a value of {count} elements");
     let count = count as usize;
     let (_, name) = element(&mut rest)?;
     let name = String::from_utf8_lossy(name).into_owned();

@@ -8,8 +8,8 @@ use anyhow::{Context as _, ensure};
 use crate::digests::Digests;
 use crate::files::{Found, content_digests, list, read};
 use crate::folder::is_image;
-use crate::manifest::{Label, Manifest, OfficialTrial, Sample, Split};
-use crate::source::Origin;
+use crate::manifest::{Label, Manifest, OfficialEpisode, Sample, Split};
+use crate::source::ImageSource;
 
 /// Reads `<alphabet>/<character>/<drawing>.png` from each of `sources`; every character is a class, called
 /// `alphabet/character`. A drawing that several sources have counts once.
@@ -17,7 +17,7 @@ use crate::source::Origin;
 /// # Errors
 /// When a source cannot be read, holds no drawing, or two of them disagree about one.
 pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Manifest> {
-    let mut drawings: BTreeMap<(String, String), (blake3::Hash, Origin)> = BTreeMap::new();
+    let mut drawings: BTreeMap<(String, String), (blake3::Hash, ImageSource)> = BTreeMap::new();
     for source in sources {
         let mut files = list(source)?;
         files.retain(|(name, _)| is_image(Path::new(name)) && name.split('/').count() >= 3);
@@ -43,7 +43,13 @@ pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Ma
         .into_iter()
         .map(|((class, file), (digest, origin))| {
             let index = classes.binary_search(&class).expect("every class is in the list") as u32;
-            Sample { path: format!("{class}/{file}"), digest, label: Label::Class(index), split: Split::Whole, origin }
+            Sample {
+                path: format!("{class}/{file}"),
+                digest,
+                label: Label::Class(index),
+                split: Split::Whole,
+                source: origin,
+            }
         })
         .collect();
     Ok(Manifest { classes, samples, ..Manifest::default() })
@@ -73,7 +79,7 @@ pub fn omniglot_runs(source: &Path, digests: &dyn Digests) -> anyhow::Result<Man
     Ok(manifest)
 }
 
-fn origins(files: &[Found]) -> Vec<&Origin> {
+fn origins(files: &[Found]) -> Vec<&ImageSource> {
     files.iter().map(|(_, origin)| origin).collect()
 }
 
@@ -107,7 +113,7 @@ fn add_run(
     let training = format!("{folder}training/");
     let supports: Vec<usize> = (0..images.len()).filter(|i| images[*i].0.starts_with(&training)).collect();
     ensure!(!supports.is_empty(), "there is no image in {training}");
-    let mut trial = OfficialTrial { support: Vec::new(), queries: Vec::new() };
+    let mut trial = OfficialEpisode { support: Vec::new(), queries: Vec::new() };
     let first_class = manifest.classes.len() as u32;
     let mut add = |at: usize, class: u32| {
         let (path, origin) = &images[at];
@@ -116,7 +122,7 @@ fn add_run(
             digest: hashes[at],
             label: Label::Class(class),
             split: Split::Whole,
-            origin: origin.clone(),
+            source: origin.clone(),
         });
         manifest.samples.len() as u32 - 1
     };
@@ -197,7 +203,7 @@ mod tests {
         );
         let manifest = omniglot_runs(&root, &Direct).unwrap();
         assert_eq!(manifest.classes, ["run01/class01", "run01/class02"]);
-        let OfficialTrial { support, queries } = &manifest.official[0];
+        let OfficialEpisode { support, queries } = &manifest.official[0];
         assert_eq!((support.len(), queries.iter().map(|q| q.1).collect::<Vec<_>>()), (2, vec![1, 0]));
         let zip = dir.path().join("runs.zip");
         pack(&root, &zip);

@@ -6,7 +6,7 @@
 use blake3::Hash;
 
 /// Most images in a shard.
-pub const MOST_IMAGES: usize = 1_024;
+pub const MAX_IMAGES: usize = 1_024;
 const ONE_IN: u64 = 384;
 
 /// Lengths of the consecutive pieces that `digests` is cut into.
@@ -14,10 +14,10 @@ pub fn cut(digests: &[Hash]) -> Vec<usize> {
     let mut lengths = Vec::new();
     let mut rest = digests;
     while !rest.is_empty() {
-        let window = &rest[..rest.len().min(MOST_IMAGES)];
+        let window = &rest[..rest.len().min(MAX_IMAGES)];
         let length = match window.iter().position(ends_here) {
             Some(last) => last + 1,
-            None if window.len() < MOST_IMAGES => window.len(),
+            None if window.len() < MAX_IMAGES => window.len(),
             None => {
                 let smallest = window.iter().enumerate().min_by_key(|(_, d)| *d.as_bytes());
                 smallest.map_or(window.len(), |(i, _)| i + 1)
@@ -62,7 +62,7 @@ mod tests {
         fn pieces_cover_everything(n in 0u32..5000, salt: u32) {
             let lengths = cut(&digests(n, salt));
             prop_assert_eq!(lengths.iter().sum::<usize>(), n as usize);
-            prop_assert!(lengths.iter().all(|l| (1..=MOST_IMAGES).contains(l)));
+            prop_assert!(lengths.iter().all(|l| (1..=MAX_IMAGES).contains(l)));
         }
     }
 

@@ -12,7 +12,7 @@ use crate::glyphs::Glyphs;
 
 /// Where an image is.
 #[derive(Clone, Debug)]
-pub enum Origin {
+pub enum ImageSource {
     /// A file.
     File(PathBuf),
     /// A member of an archive.
@@ -51,9 +51,9 @@ pub trait Container: std::fmt::Debug + Send + Sync {
 }
 
 /// An image file larger than this is refused.
-const LARGEST_IMAGE_FILE: u64 = 256 << 20;
+const MAX_IMAGE_FILE_BYTES: u64 = 256 << 20;
 
-impl Origin {
+impl ImageSource {
     /// The file on disk that it depends on, if any.
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -83,9 +83,9 @@ impl Origin {
 
 fn bounded(file: File) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
-    file.take(LARGEST_IMAGE_FILE + 1).read_to_end(&mut bytes).map_err(ImageError::Unreadable)?;
-    if bytes.len() as u64 > LARGEST_IMAGE_FILE {
-        return Err(ImageError::TooLarge(format!("the file has more than {LARGEST_IMAGE_FILE} bytes")));
+    file.take(MAX_IMAGE_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(ImageError::Unreadable)?;
+    if bytes.len() as u64 > MAX_IMAGE_FILE_BYTES {
+        return Err(ImageError::TooLarge(format!("the file has more than {MAX_IMAGE_FILE_BYTES} bytes")));
     }
     Ok(bytes)
 }
@@ -105,7 +105,7 @@ enum Kind {
 }
 
 /// Most members that an archive may have.
-const MOST_MEMBERS: usize = 50_000_000;
+const MAX_MEMBERS: usize = 50_000_000;
 
 impl Archive {
     /// Opens a zip file or an uncompressed tar file.
@@ -164,22 +164,22 @@ impl Archive {
             Kind::Zip(zip) => {
                 let mut zip = zip.lock().expect("no panic while locked");
                 let member = zip.by_index(index).map_err(|e| ImageError::Damaged(e.to_string()))?;
-                let read = member.take(LARGEST_IMAGE_FILE + 1).read_to_end(&mut bytes);
+                let read = member.take(MAX_IMAGE_FILE_BYTES + 1).read_to_end(&mut bytes);
                 read.map_err(|e| ImageError::Damaged(e.to_string()))?;
             }
             Kind::Tar(members) => {
                 let (_, start, length) = &members[index];
                 let mut file = File::open(&self.path).map_err(ImageError::Unreadable)?;
                 file.seek(SeekFrom::Start(*start)).map_err(ImageError::Unreadable)?;
-                let read = file.take((*length).min(LARGEST_IMAGE_FILE + 1)).read_to_end(&mut bytes);
+                let read = file.take((*length).min(MAX_IMAGE_FILE_BYTES + 1)).read_to_end(&mut bytes);
                 read.map_err(ImageError::Unreadable)?;
-                if (bytes.len() as u64) < (*length).min(LARGEST_IMAGE_FILE + 1) {
+                if (bytes.len() as u64) < (*length).min(MAX_IMAGE_FILE_BYTES + 1) {
                     return Err(ImageError::Damaged("the archive is truncated".to_owned()));
                 }
             }
         }
-        if bytes.len() as u64 > LARGEST_IMAGE_FILE {
-            return Err(ImageError::TooLarge(format!("the member unpacks to more than {LARGEST_IMAGE_FILE} bytes")));
+        if bytes.len() as u64 > MAX_IMAGE_FILE_BYTES {
+            return Err(ImageError::TooLarge(format!("the member unpacks to more than {MAX_IMAGE_FILE_BYTES} bytes")));
         }
         Ok(bytes)
     }
@@ -197,7 +197,7 @@ fn tar_members(path: &Path) -> anyhow::Result<Vec<(String, u64, u64)>> {
     let mut members = Vec::new();
     for entry in archive.entries_with_seek().with_context(damaged)? {
         let entry = entry.with_context(damaged)?;
-        ensure!(members.len() < MOST_MEMBERS, "{} has more than {MOST_MEMBERS} members", path.display());
+        ensure!(members.len() < MAX_MEMBERS, "{} has more than {MAX_MEMBERS} members", path.display());
         let name = entry.path().with_context(damaged)?;
         let stays = name.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
         if entry.header().entry_type().is_file() && stays {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use assay_data::datasets::{Official, all_datasets};
-use assay_data::{Color, CsvColumns, Direct, Label, Manifest, Mark, ParquetColumns, Split, csv_table, parquet_table};
+use assay_data::{
+    Color, CsvColumns, Direct, Label, Manifest, ParquetColumns, Presence, Split, csv_table, parquet_table,
+};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -23,8 +25,8 @@ fn expected(name: &str) -> Vec<(String, String, Value)> {
 fn shown(manifest: &Manifest, label: &Label) -> Value {
     match label {
         Label::Class(class) => manifest.classes[*class as usize].clone().into(),
-        Label::Marks(marks) => {
-            let names = manifest.classes.iter().zip(marks.iter()).filter(|(_, m)| **m == Mark::Present);
+        Label::MultiLabel(marks) => {
+            let names = manifest.classes.iter().zip(marks.iter()).filter(|(_, m)| **m == Presence::Present);
             names.map(|(name, _)| name.clone()).collect()
         }
     }
@@ -35,7 +37,7 @@ fn check(name: &str, manifest: &Manifest, keeps_order: bool) {
     for sample in &manifest.samples {
         let split = format!("{:?}", sample.split).to_lowercase();
         found.push((split, sample.path.clone(), shown(manifest, &sample.label)));
-        sample.origin.picture(Color::Rgb).unwrap_or_else(|e| panic!("{name}: {}: {e}", sample.path));
+        sample.source.picture(Color::Rgb).unwrap_or_else(|e| panic!("{name}: {}: {e}", sample.path));
     }
     if !keeps_order {
         let order = |a: &(String, String, Value), b: &(String, String, Value)| (&a.0, &a.1).cmp(&(&b.0, &b.1));
@@ -112,8 +114,8 @@ fn difficult_objects_are_marked() {
     let manifest = Official::Voc2007.manifest(&root().join("voc2007"), false, &Direct).unwrap();
     let seventh = manifest.samples.iter().find(|s| s.path.ends_with("000007.jpg")).unwrap();
     let bird = manifest.classes.iter().position(|c| c == "bird").unwrap();
-    let Label::Marks(marks) = &seventh.label else { panic!("marks") };
-    assert_eq!((marks[bird], manifest.is_multi_label()), (Mark::Difficult, true));
+    let Label::MultiLabel(marks) = &seventh.label else { panic!("marks") };
+    assert_eq!((marks[bird], manifest.is_multi_label()), (Presence::Difficult, true));
 }
 
 fn columns() -> CsvColumns {

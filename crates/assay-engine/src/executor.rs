@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::plan::{Node, Plan, Standing};
-use crate::step::{Cancelled, Context, Resource};
+use crate::plan::{Node, Plan, StepStatus};
+use crate::step::{Cancelled, Context};
 use crate::store::{Committed, Provenance, Store};
 use crate::{Digest, Event, Holder, Lease, StepKey};
 
@@ -91,7 +91,7 @@ pub struct Executor<'a, W> {
     /// Where results are.
     pub store: &'a Store,
     /// What steps are lent.
-    pub world: &'a W,
+    pub runtime: &'a W,
     /// How to run.
     pub options: &'a Options,
     /// Who listens; called from several threads.
@@ -115,8 +115,9 @@ impl<W: Sync> Executor<'_, W> {
     /// Runs until nothing is left that can be run.
     pub fn run(&self) -> Summary {
         let standings = self.plan.survey(self.store);
-        let to_run: Vec<bool> = standings.iter().map(|s| matches!(s, Standing::Run | Standing::MayAlias)).collect();
-        let hits = standings.iter().filter(|s| **s == Standing::Hit).count();
+        let to_run: Vec<bool> =
+            standings.iter().map(|s| matches!(s, StepStatus::Run | StepStatus::MaybeReusable)).collect();
+        let hits = standings.iter().filter(|s| **s == StepStatus::Hit).count();
         let summary = Summary { hits, ..Summary::default() };
         (self.events)(&Event::Planned { steps: self.plan.len(), hits, to_run: to_run.iter().filter(|x| **x).count() });
         if !to_run.contains(&true) {
@@ -126,9 +127,7 @@ impl<W: Sync> Executor<'_, W> {
         std::thread::scope(|scope| {
             let (done_tx, done_rx) = channel();
             let mut queues = Queues::default();
-            for (resource, workers) in
-                [(Resource::Cpu, self.options.jobs), (Resource::Device, self.options.device_slots)]
-            {
+            for (device, workers) in [(false, self.options.jobs), (true, self.options.device_slots)] {
                 let (tx, rx) = channel::<usize>();
                 let rx = Arc::new(Mutex::new(rx));
                 for _ in 0..workers.max(1) {
@@ -136,7 +135,7 @@ impl<W: Sync> Executor<'_, W> {
                     let outputs = &outputs;
                     scope.spawn(move || self.work(&rx, &done, outputs));
                 }
-                queues.add(resource, tx, workers.max(1));
+                queues.add(device, tx, workers.max(1));
             }
             drop(done_tx);
             Coordinator::new(self, to_run, queues, summary).run(&done_rx)
@@ -219,13 +218,14 @@ impl<W: Sync> Executor<'_, W> {
         (self.events)(&Event::Started { label: node.label.clone(), kind: node.kind, key: node.key });
         let making = self.store.begin(node.kind, node.key, lease)?;
         let context = Context {
-            world: self.world,
+            runtime: self.runtime,
             store: self.store,
             key: node.key,
             label: &node.label,
             inputs: &node.inputs,
             cancel: self.cancel,
             events: self.events,
+            device: node.needs().device.then_some(0),
             opened: RefCell::default(),
         };
         let started = Instant::now();
@@ -241,7 +241,7 @@ impl<W: Sync> Executor<'_, W> {
             seconds,
             finished_unix: (self.options.now_unix)(),
             host: self.options.host.clone(),
-            device: if node.resource() == Resource::Device { self.options.device.clone() } else { String::new() },
+            device: if node.needs().device { self.options.device.clone() } else { String::new() },
             program: self.options.program.clone(),
             cost_group: cost.group,
             cost_units: cost.units,
@@ -271,19 +271,19 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 struct Queues(Vec<Queue>);
 
 struct Queue {
-    resource: Resource,
+    device: bool,
     sender: Sender<usize>,
     free: usize,
     ready: BTreeSet<usize>,
 }
 
 impl Queues {
-    fn add(&mut self, resource: Resource, sender: Sender<usize>, workers: usize) {
-        self.0.push(Queue { resource, sender, free: workers, ready: BTreeSet::new() });
+    fn add(&mut self, device: bool, sender: Sender<usize>, workers: usize) {
+        self.0.push(Queue { device, sender, free: workers, ready: BTreeSet::new() });
     }
 
-    fn of(&mut self, resource: Resource) -> &mut Queue {
-        self.0.iter_mut().find(|q| q.resource == resource).expect("a queue for each resource")
+    fn of(&mut self, device: bool) -> &mut Queue {
+        self.0.iter_mut().find(|q| q.device == device).expect("a queue with devices, and one without")
     }
 }
 
@@ -343,7 +343,7 @@ impl<'e, 'a, W: Sync> Coordinator<'e, 'a, W> {
     }
 
     fn make_ready(&mut self, at: usize) {
-        self.queues.of(self.node(at).resource()).ready.insert(at);
+        self.queues.of(self.node(at).needs().device).ready.insert(at);
     }
 
     fn dispatch(&mut self) {
@@ -368,7 +368,7 @@ impl<'e, 'a, W: Sync> Coordinator<'e, 'a, W> {
 
     fn finish(&mut self, at: usize, outcome: Done) {
         let node = self.node(at);
-        self.queues.of(node.resource()).free += 1;
+        self.queues.of(node.needs().device).free += 1;
         self.running -= 1;
         let (label, key) = (node.label.clone(), node.key);
         let event = match outcome {

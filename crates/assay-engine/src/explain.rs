@@ -59,7 +59,7 @@ impl<W> Walk<'_, W> {
         let old: Value = serde_json::from_str(&self.store.recipe(kind, before)?)?;
         let Some(node) = self.plan.node(now) else { return Ok(()) };
         let new: Value = serde_json::from_str(&node.recipe)?;
-        let at = Place { label: &node.label, kind: node.kind, origins: now };
+        let at = StepAt { label: &node.label, kind: node.kind, written_at: now };
         for part in ["kind", "version"] {
             if old[part] != new[part] {
                 self.leaf(&at, &format!("({part})"), Some(&old[part]), Some(&new[part]));
@@ -69,7 +69,7 @@ impl<W> Walk<'_, W> {
         Ok(())
     }
 
-    fn values(&mut self, at: &Place<'_>, part: &str, old: Option<&Value>, new: Option<&Value>) {
+    fn values(&mut self, at: &StepAt<'_>, part: &str, old: Option<&Value>, new: Option<&Value>) {
         if old == new {
             return;
         }
@@ -101,11 +101,11 @@ impl<W> Walk<'_, W> {
         }
     }
 
-    fn leaf(&mut self, at: &Place<'_>, part: &str, before: Option<&Value>, now: Option<&Value>) {
-        let path = self.plan.node(at.origins).and_then(|node| {
-            let origin = node.origins.iter().filter(|o| is_below(part, &o.part)).max_by_key(|o| o.part.len())?;
-            let rest = part[origin.part.len()..].replace('/', ".");
-            Some(format!("{}{rest}", origin.path))
+    fn leaf(&mut self, at: &StepAt<'_>, part: &str, before: Option<&Value>, now: Option<&Value>) {
+        let path = self.plan.node(at.written_at).and_then(|node| {
+            let written = node.written_at.iter().filter(|o| is_below(part, &o.part)).max_by_key(|o| o.part.len())?;
+            let rest = part[written.part.len()..].replace('/', ".");
+            Some(format!("{}{rest}", written.path))
         });
         let change = Change {
             label: at.label.to_owned(),
@@ -123,8 +123,8 @@ fn is_below(part: &str, prefix: &str) -> bool {
     part.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-struct Place<'a> {
+struct StepAt<'a> {
     label: &'a str,
     kind: &'a str,
-    origins: StepKey,
+    written_at: StepKey,
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::step::Outside;
+use crate::step::ExternalSource;
 use crate::{Digest, FramedHasher};
 
 /// What `stat` says of a file, as far as a change of content must show in it.
@@ -80,18 +80,18 @@ impl Stamp {
 
 /// A file is no longer what it was when its digest was taken.
 #[derive(Debug, Clone)]
-pub struct Moved {
+pub struct InputChanged {
     /// Which file.
     pub path: PathBuf,
 }
 
-impl std::fmt::Display for Moved {
+impl std::fmt::Display for InputChanged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} changed while it was in use; nothing was kept of this step, run again", self.path.display())
     }
 }
 
-impl std::error::Error for Moved {}
+impl std::error::Error for InputChanged {}
 
 /// Files with the stamps they had when their digests were taken.
 #[derive(Debug, Clone, Default)]
@@ -100,12 +100,12 @@ pub struct Stamped {
     pub files: Vec<(PathBuf, Stamp)>,
 }
 
-impl Outside for Stamped {
-    fn check(&self) -> Result<(), Moved> {
+impl ExternalSource for Stamped {
+    fn check(&self) -> Result<(), InputChanged> {
         for (path, stamp) in &self.files {
             let now = fs::metadata(path).map(|m| Stamp::of(&m));
             if now.ok().as_ref() != Some(stamp) {
-                return Err(Moved { path: path.clone() });
+                return Err(InputChanged { path: path.clone() });
             }
         }
         Ok(())

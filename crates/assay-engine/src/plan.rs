@@ -11,20 +11,20 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::canonical::{CanonicalError, canonical_text};
-use crate::step::{Artifact, Context, Cost, Output, Resource, Step};
+use crate::step::{Artifact, Context, Cost, Needs, Output, Step};
 use crate::store::Store;
 use crate::{Digest, StepKey};
 
 /// Where in the experiment file a part of a recipe was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct WrittenAt {
     /// JSON pointer below the recipe's `step`; empty for all of it.
     pub part: String,
     /// Path in the experiment, such as `protocols.5w1s`.
     pub path: String,
 }
 
-impl Origin {
+impl WrittenAt {
     /// `part` of the recipe was written at `path`.
     pub fn new(part: impl Into<String>, path: impl Into<String>) -> Self {
         Self { part: part.into(), path: path.into() }
@@ -44,15 +44,15 @@ pub struct Node<W> {
     /// Its canonical recipe.
     pub recipe: String,
     /// Where the parts of the recipe were written.
-    pub origins: Vec<Origin>,
+    pub written_at: Vec<WrittenAt>,
     pub(crate) inputs: Vec<StepKey>,
     step: Box<dyn AnyStep<W>>,
 }
 
 impl<W> Node<W> {
     /// What it occupies while it runs.
-    pub fn resource(&self) -> Resource {
-        self.step.resource()
+    pub fn needs(&self) -> Needs {
+        self.step.needs()
     }
 
     /// How much work it is.
@@ -122,14 +122,14 @@ fn collect_references(value: &Value, found: &mut Vec<StepKey>) {
 }
 
 trait AnyStep<W>: Send + Sync {
-    fn resource(&self) -> Resource;
+    fn needs(&self) -> Needs;
     fn cost(&self) -> Cost;
     fn run_into(&self, context: &Context<'_, W>, folder: &Path) -> anyhow::Result<()>;
 }
 
 impl<W, S: Step<W>> AnyStep<W> for S {
-    fn resource(&self) -> Resource {
-        Step::resource(self)
+    fn needs(&self) -> Needs {
+        Step::needs(self)
     }
 
     fn cost(&self) -> Cost {
@@ -151,12 +151,12 @@ struct Recipe<'a, S> {
 /// How a planned step stands with the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum StepStatus {
     /// In the store.
     Hit,
     /// Not in the store; an entry with the same parameters is, and may turn out to have had the same input bytes.
     #[serde(rename = "alias?")]
-    MayAlias,
+    MaybeReusable,
     /// To be run.
     Run,
     /// Not in the store, and nothing that must run needs it.
@@ -197,7 +197,7 @@ impl<W: 'static> Plan<W> {
         &mut self,
         label: impl Into<String>,
         step: S,
-        origins: Vec<Origin>,
+        written_at: Vec<WrittenAt>,
     ) -> Result<Output<S::Output>, CanonicalError> {
         let recipe = serde_json::to_value(Recipe { kind: S::KIND, version: S::VERSION, step: &step })
             .map_err(CanonicalError::Serialize)?;
@@ -219,7 +219,7 @@ impl<W: 'static> Plan<W> {
                 label,
                 also: Vec::new(),
                 recipe: text,
-                origins,
+                written_at,
                 inputs,
                 step: Box::new(step),
             };
@@ -287,7 +287,7 @@ impl<W> Plan<W> {
     }
 
     /// How each step stands with the store, in the order of [`nodes`](Self::nodes). Opens no device and reads no artifact.
-    pub fn survey(&self, store: &Store) -> Vec<Standing> {
+    pub fn survey(&self, store: &Store) -> Vec<StepStatus> {
         let present: Vec<bool> = self.nodes().map(|n| store.contains(n.kind, n.key)).collect();
         let mut needed = vec![false; self.len()];
         for target in &self.targets {
@@ -302,10 +302,10 @@ impl<W> Plan<W> {
         }
         (0..self.len())
             .map(|at| match (present[at], needed[at]) {
-                (true, _) => Standing::Hit,
-                (false, false) => Standing::Unneeded,
-                (false, true) if self.may_alias(at, store) => Standing::MayAlias,
-                (false, true) => Standing::Run,
+                (true, _) => StepStatus::Hit,
+                (false, false) => StepStatus::Unneeded,
+                (false, true) if self.may_alias(at, store) => StepStatus::MaybeReusable,
+                (false, true) => StepStatus::Run,
             })
             .collect()
     }
@@ -318,11 +318,11 @@ impl<W> Plan<W> {
 
     /// Predicts what the steps that must run will cost, from the provenance of steps of the same kind and group.
     /// Returns the estimate and how many of the steps it covers.
-    pub fn estimate(&self, store: &Store, standings: &[Standing]) -> (Estimate, usize) {
+    pub fn estimate(&self, store: &Store, standings: &[StepStatus]) -> (Estimate, usize) {
         let mut rates: BTreeMap<(&'static str, String), Option<Estimate>> = BTreeMap::new();
         let (mut sum, mut covered) = (Estimate::default(), 0);
         for (node, standing) in self.nodes().zip(standings) {
-            if !matches!(standing, Standing::Run | Standing::MayAlias) {
+            if !matches!(standing, StepStatus::Run | StepStatus::MaybeReusable) {
                 continue;
             }
             let cost = node.cost();

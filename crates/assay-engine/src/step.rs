@@ -13,7 +13,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::executor::CancelToken;
-use crate::facts::Moved;
+use crate::facts::InputChanged;
 use crate::{Digest, Event, StepKey, Store};
 
 /// A cacheable unit of work. **Its fields are its recipe**: whatever can change the result is a serialised field, whatever
@@ -27,8 +27,13 @@ pub trait Step<W>: Serialize + Send + Sync + 'static {
     type Output: Artifact;
 
     /// What it occupies while it runs.
-    fn resource(&self) -> Resource {
-        Resource::Cpu
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// Steps with equal affinity run back to back where they can: what one has in memory serves the next.
+    fn affinity(&self) -> Option<Digest> {
+        None
     }
 
     /// How much work it is, to predict its duration from that of others in the same group.
@@ -44,12 +49,24 @@ pub trait Step<W>: Serialize + Send + Sync + 'static {
 }
 
 /// What a running step occupies.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Resource {
-    /// One of the `--jobs` threads.
-    Cpu,
-    /// A device slot: one step at a time on each device.
-    Device,
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Needs {
+    /// How many threads it keeps busy.
+    pub threads: Threads,
+    /// Memory that it takes, in bytes; zero for too little to count.
+    pub memory_bytes: u64,
+    /// Whether it takes a device: one step at a time on each.
+    pub device: bool,
+}
+
+/// How many threads a step keeps busy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Threads {
+    /// One.
+    #[default]
+    One,
+    /// All that the run has.
+    All,
 }
 
 /// An amount of work: durations are proportional to `units` within a `group`.
@@ -145,22 +162,22 @@ impl<T> Serialize for Output<T> {
 }
 
 /// Something outside the store that a step reads.
-pub trait Outside: Send + Sync + 'static {
+pub trait ExternalSource: Send + Sync + 'static {
     /// Looks whether it is still what it was when its digest was taken.
     ///
     /// # Errors
     /// Names the first file that moved.
-    fn check(&self) -> Result<(), Moved>;
+    fn check(&self) -> Result<(), InputChanged>;
 }
 
 /// A fact about the outside: the digest of its content goes into the recipe, the place where it is found does not.
 /// Serialises as `{"$content": "<digest>"}`.
-pub struct Leaf<T> {
+pub struct External<T> {
     digest: Digest,
     place: Arc<T>,
 }
 
-impl<T: Outside> Leaf<T> {
+impl<T: ExternalSource> External<T> {
     /// `place` is where content with `digest` was found.
     pub fn new(digest: Digest, place: Arc<T>) -> Self {
         Self { digest, place }
@@ -172,13 +189,13 @@ impl<T: Outside> Leaf<T> {
     }
 }
 
-impl<T> Clone for Leaf<T> {
+impl<T> Clone for External<T> {
     fn clone(&self) -> Self {
         Self { digest: self.digest, place: Arc::clone(&self.place) }
     }
 }
 
-impl<T> Serialize for Leaf<T> {
+impl<T> Serialize for External<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
         map.serialize_entry("$content", &self.digest)?;
@@ -200,20 +217,29 @@ impl std::error::Error for Cancelled {}
 
 /// What a running step sees: its declared inputs, what it was lent, and a way to tell how far it is.
 pub struct Context<'a, W> {
-    pub(crate) world: &'a W,
+    pub(crate) runtime: &'a W,
     pub(crate) store: &'a Store,
     pub(crate) key: StepKey,
     pub(crate) label: &'a str,
     pub(crate) inputs: &'a [StepKey],
     pub(crate) cancel: &'a CancelToken,
     pub(crate) events: &'a (dyn Fn(&Event) + Sync),
-    pub(crate) opened: RefCell<Vec<Arc<dyn Outside>>>,
+    pub(crate) device: Option<usize>,
+    pub(crate) opened: RefCell<Vec<Arc<dyn ExternalSource>>>,
 }
 
 impl<W> Context<'_, W> {
     /// What the caller lends to running steps.
-    pub fn world(&self) -> &W {
-        self.world
+    pub fn runtime(&self) -> &W {
+        self.runtime
+    }
+
+    /// Index of the device that the step may use, among those of the run.
+    ///
+    /// # Panics
+    /// When the step does not say in [`Step::needs`] that it takes one.
+    pub fn device(&self) -> usize {
+        self.device.expect("a step that takes a device says so")
     }
 
     /// Reads the artifact of a declared input.
@@ -231,8 +257,8 @@ impl<W> Context<'_, W> {
     }
 
     /// Opens something outside the store. After the step it is looked at again: if it moved, nothing is committed.
-    pub fn open<'l, T: Outside>(&self, leaf: &'l Leaf<T>) -> &'l T {
-        self.opened.borrow_mut().push(Arc::clone(&leaf.place) as Arc<dyn Outside>);
+    pub fn open<'l, T: ExternalSource>(&self, leaf: &'l External<T>) -> &'l T {
+        self.opened.borrow_mut().push(Arc::clone(&leaf.place) as Arc<dyn ExternalSource>);
         &leaf.place
     }
 

@@ -198,13 +198,13 @@ impl Store {
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub fn begin(&self, kind: &'static str, key: StepKey, _lease: &Lease) -> anyhow::Result<Making<'_>> {
+    pub fn begin(&self, kind: &'static str, key: StepKey, _lease: &Lease) -> anyhow::Result<EntrySlot<'_>> {
         let folder = self.root.join("work").join(format!("{key}.making"));
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("removing the left-over {}", folder.display()))?;
         }
         fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(Making { store: self, kind, key, folder })
+        Ok(EntrySlot { store: self, kind, key, folder })
     }
 
     /// The step that ran with these parameters on these input bytes, if it is still there.
@@ -287,14 +287,14 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 /// An entry that is being written.
-pub struct Making<'a> {
+pub struct EntrySlot<'a> {
     store: &'a Store,
     kind: &'static str,
     key: StepKey,
     folder: PathBuf,
 }
 
-impl Making<'_> {
+impl EntrySlot<'_> {
     /// Where its files go.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -352,7 +352,7 @@ impl Making<'_> {
     }
 }
 
-impl Drop for Making<'_> {
+impl Drop for EntrySlot<'_> {
     fn drop(&mut self) {
         // Gone already after a commit.
         let _ = fs::remove_dir_all(&self.folder);

@@ -9,14 +9,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use assay_engine::{
-    CancelToken, Context, Digest, Event, Executor, Facts, Json, Leaf, Options, Origin, Output, Plan, Stamped, Standing,
-    Step, Store, Summary, explain, gc, verify,
+    CancelToken, Context, Digest, Event, Executor, External, Facts, Json, Options, Output, Plan, Stamped, Step,
+    StepStatus, Store, Summary, WrittenAt, explain, gc, verify,
 };
 use serde::Serialize;
 
 /// Counts runs; lent to the steps.
 #[derive(Default)]
-struct World {
+struct Runtime {
     runs: AtomicUsize,
     pause_ms: u64,
 }
@@ -26,14 +26,14 @@ struct Number {
     value: i64,
 }
 
-impl Step<World> for Number {
+impl Step<Runtime> for Number {
     const KIND: &'static str = "number";
     const VERSION: u32 = 1;
     type Output = Json<i64>;
 
-    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<i64>> {
-        context.world().runs.fetch_add(1, Ordering::SeqCst);
-        std::thread::sleep(std::time::Duration::from_millis(context.world().pause_ms));
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Json<i64>> {
+        context.runtime().runs.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(context.runtime().pause_ms));
         anyhow::ensure!(self.value != 13, "thirteen is refused");
         Ok(Json(self.value))
     }
@@ -46,13 +46,13 @@ struct Round {
     to: i64,
 }
 
-impl Step<World> for Round {
+impl Step<Runtime> for Round {
     const KIND: &'static str = "round";
     const VERSION: u32 = 1;
     type Output = Json<i64>;
 
-    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<i64>> {
-        context.world().runs.fetch_add(1, Ordering::SeqCst);
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Json<i64>> {
+        context.runtime().runs.fetch_add(1, Ordering::SeqCst);
         let Json(input) = context.load(&self.input)?;
         Ok(Json(input / self.to * self.to))
     }
@@ -63,13 +63,13 @@ struct Sum {
     terms: Vec<Output<Json<i64>>>,
 }
 
-impl Step<World> for Sum {
+impl Step<Runtime> for Sum {
     const KIND: &'static str = "sum";
     const VERSION: u32 = 1;
     type Output = Json<i64>;
 
-    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<i64>> {
-        context.world().runs.fetch_add(1, Ordering::SeqCst);
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Json<i64>> {
+        context.runtime().runs.fetch_add(1, Ordering::SeqCst);
         let terms = self.terms.iter().map(|t| context.load(t).map(|Json(x)| x)).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Json(terms.iter().sum()))
     }
@@ -77,15 +77,15 @@ impl Step<World> for Sum {
 
 #[derive(Serialize)]
 struct FileLength {
-    file: Leaf<Stamped>,
+    file: External<Stamped>,
 }
 
-impl Step<World> for FileLength {
+impl Step<Runtime> for FileLength {
     const KIND: &'static str = "length";
     const VERSION: u32 = 1;
     type Output = Json<u64>;
 
-    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Json<u64>> {
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Json<u64>> {
         let path = &context.open(&self.file).files[0].0;
         let length = fs::metadata(path)?.len();
         if length == 5 {
@@ -107,21 +107,21 @@ fn options() -> Options {
     }
 }
 
-fn run(plan: &Plan<World>, store: &Store, world: &World) -> (Summary, Vec<Event>) {
+fn run(plan: &Plan<Runtime>, store: &Store, runtime: &Runtime) -> (Summary, Vec<Event>) {
     let events = Mutex::new(Vec::new());
     let options = options();
     let listen = |event: &Event| events.lock().unwrap().push(event.clone());
     let cancel = CancelToken::default();
-    let summary = Executor { plan, store, world, options: &options, events: &listen, cancel: &cancel }.run();
+    let summary = Executor { plan, store, runtime, options: &options, events: &listen, cancel: &cancel }.run();
     (summary, events.into_inner().unwrap())
 }
 
 /// round(a, to) + b
-fn rounded_sum(a: i64, to: i64, b: i64) -> (Plan<World>, Output<Json<i64>>) {
+fn rounded_sum(a: i64, to: i64, b: i64) -> (Plan<Runtime>, Output<Json<i64>>) {
     let mut plan = Plan::default();
-    let first = plan.add("a", Number { value: a }, vec![Origin::new("", "numbers.a")]).unwrap();
-    let rounded = plan.add("rounded", Round { input: first, to }, vec![Origin::new("", "rounding")]).unwrap();
-    let second = plan.add("b", Number { value: b }, vec![Origin::new("", "numbers.b")]).unwrap();
+    let first = plan.add("a", Number { value: a }, vec![WrittenAt::new("", "numbers.a")]).unwrap();
+    let rounded = plan.add("rounded", Round { input: first, to }, vec![WrittenAt::new("", "rounding")]).unwrap();
+    let second = plan.add("b", Number { value: b }, vec![WrittenAt::new("", "numbers.b")]).unwrap();
     let sum = plan.add("sum", Sum { terms: vec![rounded, second] }, vec![]).unwrap();
     plan.want(&sum);
     (plan, sum)
@@ -140,14 +140,14 @@ fn keys_are_pinned() {
 #[test]
 fn a_second_run_does_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
+    let (store, runtime) = (store(dir.path()), Runtime::default());
     let (plan, sum) = rounded_sum(17, 10, 5);
-    assert_eq!(plan.survey(&store), [Standing::Run; 4]);
-    let (first, _) = run(&plan, &store, &world);
+    assert_eq!(plan.survey(&store), [StepStatus::Run; 4]);
+    let (first, _) = run(&plan, &store, &runtime);
     assert_eq!((first.ran, first.hits), (4, 0));
     assert_eq!(store.read(&sum).unwrap(), Json(15));
-    let (second, _) = run(&plan, &store, &world);
-    assert_eq!((second.ran, second.hits, world.runs.load(Ordering::SeqCst)), (0, 4, 4));
+    let (second, _) = run(&plan, &store, &runtime);
+    assert_eq!((second.ran, second.hits, runtime.runs.load(Ordering::SeqCst)), (0, 4, 4));
 }
 
 #[test]
@@ -159,37 +159,40 @@ fn equal_recipes_are_one_step() {
 #[test]
 fn same_bytes_upstream_cut_the_rest_off() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
-    run(&rounded_sum(17, 10, 5).0, &store, &world);
+    let (store, runtime) = (store(dir.path()), Runtime::default());
+    run(&rounded_sum(17, 10, 5).0, &store, &runtime);
     let (plan, sum) = rounded_sum(18, 10, 5);
-    assert_eq!(plan.survey(&store), [Standing::Run, Standing::MayAlias, Standing::Hit, Standing::MayAlias]);
-    let (summary, _) = run(&plan, &store, &world);
+    assert_eq!(
+        plan.survey(&store),
+        [StepStatus::Run, StepStatus::MaybeReusable, StepStatus::Hit, StepStatus::MaybeReusable]
+    );
+    let (summary, _) = run(&plan, &store, &runtime);
     // 18 is new, and so is its rounding; that comes out as 10 again, so the sum is taken.
     assert_eq!((summary.ran, summary.aliased), (2, 1));
     assert_eq!(store.read(&sum).unwrap(), Json(15));
-    assert_eq!(run(&plan, &store, &world).0.hits, 4);
+    assert_eq!(run(&plan, &store, &runtime).0.hits, 4);
 }
 
 #[test]
 fn inputs_that_nobody_needs_are_not_made() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
+    let (store, runtime) = (store(dir.path()), Runtime::default());
     let (plan, _) = rounded_sum(17, 10, 5);
-    run(&plan, &store, &world);
+    run(&plan, &store, &runtime);
     let number = plan.nodes().find(|n| n.label == "a").unwrap();
     fs::remove_dir_all(store.entry("number", number.key)).unwrap();
-    assert_eq!(plan.survey(&store)[0], Standing::Unneeded);
-    assert_eq!(run(&plan, &store, &world).0.ran, 0);
+    assert_eq!(plan.survey(&store)[0], StepStatus::Unneeded);
+    assert_eq!(run(&plan, &store, &runtime).0.ran, 0);
 }
 
 #[test]
 fn a_failure_skips_only_what_depends_on_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
+    let (store, runtime) = (store(dir.path()), Runtime::default());
     let (mut plan, _) = rounded_sum(13, 10, 5);
     let other = plan.add("other", Number { value: 4 }, vec![]).unwrap();
     plan.want(&other);
-    let (summary, events) = run(&plan, &store, &world);
+    let (summary, events) = run(&plan, &store, &runtime);
     assert_eq!((summary.ran, summary.skipped, summary.failed.len()), (2, 2, 1));
     assert_eq!(summary.failed[0].message, "thirteen is refused");
     let skipped = events.iter().filter(|e| matches!(e, Event::Skipped { because, .. } if because == "a")).count();
@@ -200,18 +203,18 @@ fn a_failure_skips_only_what_depends_on_it() {
 #[test]
 fn two_executors_share_the_work() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World { pause_ms: 100, ..World::default() });
+    let (store, runtime) = (store(dir.path()), Runtime { pause_ms: 100, ..Runtime::default() });
     let total: usize = std::thread::scope(|scope| {
-        let runs = [(); 2].map(|()| scope.spawn(|| run(&rounded_sum(17, 10, 5).0, &store, &world).0));
+        let runs = [(); 2].map(|()| scope.spawn(|| run(&rounded_sum(17, 10, 5).0, &store, &runtime).0));
         runs.map(|r| r.join().unwrap()).iter().map(|s| s.ran).sum()
     });
-    assert_eq!((total, world.runs.load(Ordering::SeqCst)), (4, 4));
+    assert_eq!((total, runtime.runs.load(Ordering::SeqCst)), (4, 4));
 }
 
 #[test]
 fn a_cancelled_run_stops_and_the_next_one_completes() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
+    let (store, runtime) = (store(dir.path()), Runtime::default());
     let (plan, _) = rounded_sum(17, 10, 5);
     let cancel = CancelToken::default();
     let stop_at_first = |event: &Event| {
@@ -223,29 +226,29 @@ fn a_cancelled_run_stops_and_the_next_one_completes() {
     let first = Executor {
         plan: &plan,
         store: &store,
-        world: &world,
+        runtime: &runtime,
         options: &options,
         events: &stop_at_first,
         cancel: &cancel,
     }
     .run();
     assert!(first.cancelled && first.ran >= 1 && first.ran < 4, "{first:?}");
-    let (second, _) = run(&plan, &store, &world);
+    let (second, _) = run(&plan, &store, &runtime);
     assert_eq!(first.ran + second.ran, 4);
 }
 
 #[test]
 fn a_file_that_moves_commits_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
+    let (store, runtime) = (store(dir.path()), Runtime::default());
     let path = dir.path().join("outside");
     fs::write(&path, "12345").unwrap();
     let (stamp, digest) = Facts::open(store.facts_folder()).file_digest("t", &path).unwrap();
     let mut plan = Plan::default();
-    let file = Leaf::new(digest, Stamped { files: vec![(path, stamp)] }.into());
+    let file = External::new(digest, Stamped { files: vec![(path, stamp)] }.into());
     let length = plan.add("length", FileLength { file }, vec![]).unwrap();
     plan.want(&length);
-    let (summary, _) = run(&plan, &store, &world);
+    let (summary, _) = run(&plan, &store, &runtime);
     assert!(summary.failed[0].message.contains("changed while it was in use"), "{summary:?}");
     assert!(store.entries().unwrap().is_empty());
 }
@@ -253,9 +256,9 @@ fn a_file_that_moves_commits_nothing() {
 #[test]
 fn why_names_the_leaf() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
+    let (store, runtime) = (store(dir.path()), Runtime::default());
     let (old, before) = rounded_sum(17, 10, 5);
-    run(&old, &store, &world);
+    run(&old, &store, &runtime);
     let (new, now) = rounded_sum(19, 10, 5);
     let found = explain::changes(&new, &store, "sum", before.key(), now.key()).unwrap();
     assert_eq!(found.len(), 1);
@@ -269,10 +272,10 @@ fn why_names_the_leaf() {
 #[test]
 fn gc_keeps_what_is_reached_and_verify_sees_damage() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, world) = (store(dir.path()), World::default());
-    run(&rounded_sum(17, 10, 5).0, &store, &world);
+    let (store, runtime) = (store(dir.path()), Runtime::default());
+    run(&rounded_sum(17, 10, 5).0, &store, &runtime);
     let (plan, sum) = rounded_sum(25, 10, 5);
-    run(&plan, &store, &world);
+    run(&plan, &store, &runtime);
     let live: HashSet<_> = plan.nodes().map(|n| n.key).collect();
     let garbage = gc::find(&store, &live).unwrap();
     assert_eq!((garbage.entries.len(), garbage.kept), (3, 4));
@@ -297,7 +300,7 @@ fn an_entry_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     let (plan, sum) = rounded_sum(17, 10, 5);
-    run(&plan, &store, &World::default());
+    run(&plan, &store, &Runtime::default());
     let holder = assay_engine::Holder { host: "test".into(), pid: 1, label: "again".into() };
     let lease = store.lease(sum.key(), &holder).unwrap().unwrap();
     let making = store.begin("sum", sum.key(), &lease).unwrap();

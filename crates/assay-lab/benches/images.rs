@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use assay_data::{Color, Filter, ImageSpec, Origin, Resize};
+use assay_data::{Color, Filter, ImageSource, ImageSpec, Resize};
 use assay_nn::{InputSpec, Range};
 
 const FILES: usize = 400;
@@ -89,7 +89,7 @@ fn main() {
                     if i >= total {
                         break;
                     }
-                    let picture = Origin::File(files[i % FILES].clone()).picture(Color::Rgb).unwrap();
+                    let picture = ImageSource::File(files[i % FILES].clone()).picture(Color::Rgb).unwrap();
                     std::hint::black_box(input.apply(&spec.apply(&picture).unwrap().data, 3));
                 }
             });

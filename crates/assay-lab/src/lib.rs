@@ -3,38 +3,27 @@
 //! [`Lab::load`] reads a file and reports everything that is wrong with it; [`Lab::plan`] looks at the data and the weights
 //! that it names and turns it into a plan; the engine runs that; [`Results`] reads the scores back.
 
-mod check;
-mod data;
-mod dataset;
-mod experiment;
-mod inspect;
-mod labelled;
-mod metric;
-mod model;
-mod pictures;
-mod planner;
+mod lab;
+mod outside;
+mod plan;
 mod protocol;
 mod reference;
 mod results;
+mod spec;
 mod steps;
-mod task;
-mod weights;
-mod world;
 
-pub use check::{DataReport, check_data};
-pub use dataset::DatasetSpec;
-pub use experiment::{Cell, Experiment};
-pub use inspect::{GuessReport, TensorReport, WeightsReport, convert_weights, inspect_weights};
-pub use labelled::Labels;
-pub use metric::{Measured, Metric};
-pub use model::{About, FileWeights, ModelSpec, Normalization, Polarity, Weights};
-pub use planner::{Lab, Planned};
-pub use protocol::{More, Predictions, Protocol, Scores, Summary};
+pub use lab::{Lab, Planned};
+pub use outside::{
+    DataReport, GuessReport, Labels, TensorReport, WeightsReport, check_data, convert_weights, inspect_weights,
+};
+pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, tasks};
-pub use results::{ResultCell, Results};
-pub use steps::{TrainBackbone, WeightsArtifact};
-pub use task::{OnBadImage, TaskSpec};
-pub use world::World;
+pub use results::{Measured, More, Predictions, ResultCell, Results, Scores, Summary};
+pub use spec::{
+    About, Cell, DatasetSpec, Experiment, FileWeights, Metric, ModelSpec, Normalization, OnBadImage, Polarity,
+    TaskSpec, Weights,
+};
+pub use steps::{Runtime, TrainBackbone, WeightsArtifact};
 
 /// Devices, from `assay-nn`.
 pub use assay_nn::device;

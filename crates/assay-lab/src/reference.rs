@@ -8,10 +8,8 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::dataset::DatasetSpec;
-use crate::model::{About, Method, ModelSpec, Normalization, Weights};
-use crate::protocol::Protocol;
-use crate::task::TaskSpec;
+use crate::protocol::ProtocolSpec;
+use crate::spec::{About, DatasetSpec, Method, ModelSpec, Normalization, TaskSpec, Weights};
 
 /// A name that may be written, with its parameters.
 #[derive(Clone, Debug, Serialize)]
@@ -59,8 +57,8 @@ pub fn models() -> Vec<Described> {
 /// Fields of a task, and datasets.
 pub fn tasks() -> Vec<Described> {
     let mut all =
-        vec![fields_of::<TaskSpec>("tasks", "task"), fields_of::<crate::task::ImageOptions>("image", "image")];
-    all.push(fields_of::<crate::task::SubsetOptions>("subset", "subset"));
+        vec![fields_of::<TaskSpec>("tasks", "task"), fields_of::<crate::spec::ImageOptions>("image", "image")];
+    all.push(fields_of::<crate::spec::SubsetOptions>("subset", "subset"));
     let mut datasets = variants_of::<DatasetSpec>("dataset");
     for official in all_datasets() {
         let info = official.info();
@@ -84,7 +82,7 @@ pub fn tasks() -> Vec<Described> {
 
 /// Protocols.
 pub fn protocols() -> Vec<Described> {
-    variants_of::<Protocol>("protocols")
+    variants_of::<ProtocolSpec>("protocols")
 }
 
 fn fields_of<T: JsonSchema>(place: &'static str, name: &str) -> Described {

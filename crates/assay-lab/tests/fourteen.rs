@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use assay_config::Environment;
 use assay_lab::device::{DeviceChoice, open};
 use assay_lab::{Experiment, FileWeights, ModelSpec, Weights};
-use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Padding, ResNet, Selection, Values, select};
+use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Padding, ResNet, TensorFilter, Values, select};
 use serde::Deserialize;
 
 fn root() -> PathBuf {
@@ -47,7 +47,7 @@ fn error(case: &Case, weights: &FileWeights, padding: Padding) -> f32 {
     let path = Checkpoint::locate(&root().join("tests/reference/fourteen").join(&case.file));
     let checkpoint = Checkpoint::open(&path, weights.container.as_deref()).unwrap();
     let selection =
-        Selection { prefix: weights.prefix.clone(), drop: weights.drop.clone(), rename: weights.rename.clone() };
+        TensorFilter { prefix: weights.prefix.clone(), drop: weights.drop.clone(), rename: weights.rename.clone() };
     let spec: ResNet = serde_json::from_str(r#"{ "depths": [1, 2, 1, 1], "width": 2 }"#).unwrap();
     let backbone = Backbone::ResNet(ResNet { padding, ..spec });
     let device = open(DeviceChoice::Cpu).unwrap();

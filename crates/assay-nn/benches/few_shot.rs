@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use assay_nn::device::{DeviceChoice, open};
-use assay_nn::{FewShotClassifier, FewShotDistance, FewShotRule, Trials, few_shot_accuracies};
+use assay_nn::{Episodes, FewShotClassifier, FewShotDistance, FewShotRule, few_shot_accuracies};
 use assay_stats::Stream;
 
 const IMAGES: usize = 10_000;
@@ -32,8 +32,8 @@ fn draw(episodes: usize) -> Drawn {
 }
 
 impl Drawn {
-    fn trials(&self) -> Trials<'_> {
-        Trials { ways: WAYS, shots: SHOTS, support: &self.support, queries: &self.queries, query_ways: &self.ways }
+    fn episodes(&self) -> Episodes<'_> {
+        Episodes { ways: WAYS, shots: SHOTS, support: &self.support, queries: &self.queries, query_ways: &self.ways }
     }
 }
 
@@ -43,7 +43,7 @@ fn main() {
     let device = open(DeviceChoice::Cpu).expect("the CPU is compiled in").device;
     let time = |drawn: &Drawn| {
         let start = Instant::now();
-        let accuracies = few_shot_accuracies(&features, DIM, drawn.trials(), RULE, &device);
+        let accuracies = few_shot_accuracies(&features, DIM, drawn.episodes(), RULE, &device);
         (start.elapsed().as_secs_f64(), accuracies)
     };
     let (few, many) = (draw(40_000), draw(240_000));

@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::backbone::{Net, Tap};
+use crate::backbone::{FeaturePoint, Net};
 use crate::device::OpenDevice;
 
 /// A model ready for inference.
@@ -15,7 +15,7 @@ use crate::device::OpenDevice;
 pub struct Extractor {
     /// The network, folded; `None` gives the input itself.
     net: Option<Net>,
-    tap: Tap,
+    point: FeaturePoint,
     device: OpenDevice,
     channels: usize,
     side: usize,
@@ -24,7 +24,7 @@ pub struct Extractor {
 impl Extractor {
     /// An extractor for inputs of `channels` × `side` × `side`.
     pub fn new(net: Option<Net>, device: OpenDevice, channels: usize, side: usize) -> Self {
-        Self { net: net.map(|net| net.for_inference(side)), tap: Tap::END, device, channels, side }
+        Self { net: net.map(|net| net.for_inference(side)), point: FeaturePoint::END, device, channels, side }
     }
 
     /// Memory that its weights take.
@@ -32,9 +32,9 @@ impl Extractor {
         self.net.as_ref().map_or(0, |net| net.num_params() * size_of::<f32>())
     }
 
-    /// The same with features taken at `tap`.
-    pub fn at(self, tap: Tap) -> Self {
-        Self { tap, ..self }
+    /// The same with features taken at `point`.
+    pub fn at(self, point: FeaturePoint) -> Self {
+        Self { point, ..self }
     }
 
     /// Features of a batch: B × (C·H·W) numbers → B × D numbers.
@@ -43,7 +43,7 @@ impl Extractor {
         let each = self.channels * self.side * self.side;
         let shape = [batch.len() / each, self.channels, self.side, self.side];
         let x = Tensor::<4>::from_data(TensorData::new(batch, shape), &self.device.device);
-        net.forward(x, &self.tap).into_data().iter::<f32>().collect()
+        net.forward(x, &self.point).into_data().iter::<f32>().collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use crate::backbone::{Backbone, Conv4};
-use assay_weights::{AuditError, Checkpoint, Found, Selection, coverage, select};
+use assay_weights::{AuditError, Checkpoint, Found, TensorFilter, coverage, select};
 
 /// A backbone that a file may hold.
 #[derive(Debug)]
@@ -20,12 +20,12 @@ pub struct Guess {
 
 /// The backbone that fits a file best, among those that have a name of their own; `None` when nothing of any is in it.
 pub fn identify(checkpoint: &Checkpoint, device: &Device) -> Option<Guess> {
-    let selection = Selection::default();
+    let filter = TensorFilter::default();
     let mut candidates = Backbone::known();
     candidates.extend(conv4(checkpoint));
     let measured = candidates.into_iter().map(|backbone| {
         let wanted = backbone.wanted(device);
-        let present = coverage(checkpoint, &selection, &wanted);
+        let present = coverage(checkpoint, &filter, &wanted);
         (present, wanted.tensors.len(), backbone)
     });
     // Complete ones first, and of these the largest: ResNet-18 is not in ResNet-34, but a part of it is.
@@ -36,7 +36,7 @@ pub fn identify(checkpoint: &Checkpoint, device: &Device) -> Option<Guess> {
         rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal)
     });
     let (present, needed, backbone) = best?;
-    let audit = select(checkpoint, &selection, &backbone.wanted(device));
+    let audit = select(checkpoint, &filter, &backbone.wanted(device));
     Some(Guess { backbone, present, needed, audit })
 }
 
@@ -45,5 +45,5 @@ fn conv4(checkpoint: &Checkpoint) -> Option<Backbone> {
     let first = checkpoint.tensors.iter().find(|(name, _)| *name == "0.0.weight" || name.ends_with(".0.0.weight"))?.1;
     let [width, channels, 3, 3] = first.shape[..] else { return None };
     let spec = Conv4 { channels: u32::try_from(channels).ok()?, width: u32::try_from(width).ok()? };
-    Some(Backbone::Conv4(spec)).filter(|backbone| backbone.fault().is_none())
+    Some(Backbone::Conv4(spec)).filter(|backbone| backbone.invalid_because().is_none())
 }

@@ -14,17 +14,18 @@ mod layers;
 mod train;
 
 pub use assay_weights::{
-    AuditError, Checkpoint, CheckpointError, Dtype, Found, Naming, RawTensor, Selection, TensorShape, Wanted, select,
-    to_safetensors,
+    AuditError, Checkpoint, CheckpointError, Dtype, Found, Naming, RawTensor, TensorFilter, TensorShape, Wanted,
+    select, to_safetensors,
 };
 pub use backbone::{
-    Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, MobileNetV2, Net, Pool, Positions, ResNet,
-    ResNetBlock, Tap, ViT, ViTSize,
+    Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2, Net, Pool,
+    Positions, ResNet, ResNetBlock, ViT, ViTSize,
 };
 pub use builder::{Builder, Values};
 pub use extract::{Extractor, batch_size, extract};
 pub use heads::{
-    FewShotClassifier, FewShotDistance, FewShotRule, Head, Trials, few_shot_accuracies, knn_predictions, normalise_rows,
+    Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, few_shot_accuracies, knn_predictions,
+    normalise_rows,
 };
 pub use identify::{Guess, identify};
 pub use input::{InputSpec, Range};

@@ -12,7 +12,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::backbone::{Backbone, Net, Tap};
+use crate::backbone::{Backbone, FeaturePoint, Net};
 use crate::builder::{Builder, Init, Values, collect};
 use assay_weights::{Checkpoint, Dtype, RawTensor, TensorShape, to_safetensors};
 
@@ -120,7 +120,7 @@ impl Learner {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = self.first.forward(self.net.forward(x, &Tap::END));
+        let x = self.first.forward(self.net.forward(x, &FeaturePoint::END));
         match &self.second {
             Some(second) => second.forward(relu(x)),
             None => x,
@@ -157,7 +157,7 @@ pub fn train(
 ) -> anyhow::Result<Trained> {
     let device = device.clone().autodiff();
     let shape = (hooks.batch)(0)?.shape;
-    let features = backbone.features(shape[0], shape[1], &Tap::END).unwrap_or(0);
+    let features = backbone.features(shape[0], shape[1], &FeaturePoint::END).unwrap_or(0);
     let restored = hooks.resume.and_then(|(folder, _)| Saved::load(folder, spec.steps));
     let values = restored.as_ref().map_or(Values::Random(spec.seed), |saved| Values::Given(&saved.tensors));
     let mut builder = Builder::new(&device, values);

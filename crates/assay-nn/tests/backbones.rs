@@ -6,7 +6,7 @@ mod hashing;
 
 use std::path::PathBuf;
 
-use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Pool, Selection, Values, select};
+use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Pool, TensorFilter, Values, select};
 use hashing::{cpu, hashed_tensors, image};
 use serde::Deserialize;
 
@@ -34,17 +34,17 @@ fn error(case: &Case) -> f32 {
         None => hashed_tensors(&case.backbone),
         Some(file) => {
             let checkpoint = Checkpoint::open(&folder().join(file), None).unwrap();
-            let selection = Selection { prefix: case.prefix.clone(), ..Selection::default() };
-            let found = select(&checkpoint, &selection, &case.backbone.wanted(&device.device));
+            let filter = TensorFilter { prefix: case.prefix.clone(), ..TensorFilter::default() };
+            let found = select(&checkpoint, &filter, &case.backbone.wanted(&device.device));
             found.unwrap_or_else(|e| panic!("{}: {e} {:?}", case.name, e.help)).tensors
         }
     };
     let net = case.backbone.build(&mut Builder::new(&device.device, Values::Given(&tensors)));
-    let tap = case.backbone.tap(case.layer.as_deref(), case.pool).unwrap();
-    let found = Extractor::new(net, device, 3, case.side).at(tap.clone()).forward(image(3, case.side));
+    let point = case.backbone.point(case.layer.as_deref(), case.pool).unwrap();
+    let found = Extractor::new(net, device, 3, case.side).at(point.clone()).forward(image(3, case.side));
     let expected = case.features.concat();
     assert_eq!(found.len(), expected.len(), "{}", case.name);
-    assert_eq!(found.len(), 2 * case.backbone.features(3, case.side, &tap).unwrap(), "{}", case.name);
+    assert_eq!(found.len(), 2 * case.backbone.features(3, case.side, &point).unwrap(), "{}", case.name);
     hashing::error(&found, &expected)
 }
 
@@ -69,17 +69,17 @@ fn what_only_pretraining_needs_is_passed_over() {
     for name in ["mask_token", "decoder_embed.weight", "decoder_blocks.0.norm1.weight", "head.weight"] {
         checkpoint.tensors.insert(name.to_owned(), extra.clone());
     }
-    let found = select(&checkpoint, &Selection::default(), &wanted).unwrap();
+    let found = select(&checkpoint, &TensorFilter::default(), &wanted).unwrap();
     assert_eq!(found.tensors.len(), wanted.tensors.len() + 1, "its own classifier is taken along");
     checkpoint.tensors.insert("blocks.0.extra.weight".to_owned(), extra);
-    let error = select(&checkpoint, &Selection::default(), &wanted).unwrap_err();
+    let error = select(&checkpoint, &TensorFilter::default(), &wanted).unwrap_err();
     assert!(error.to_string().contains("left over: blocks.0.extra.weight"), "{error}");
 }
 
 #[test]
 fn layers_and_pools_that_a_backbone_does_not_have_are_refused() {
     let vit = Backbone::known().into_iter().find(|b| b.name() == "ViT").unwrap();
-    let refused = |backbone: &Backbone, layer: Option<&str>, pool| backbone.tap(layer, pool).unwrap_err();
+    let refused = |backbone: &Backbone, layer: Option<&str>, pool| backbone.point(layer, pool).unwrap_err();
     assert!(refused(&Backbone::ResNet50, Some("layer5"), None).contains("layer1 to layer4"));
     assert!(refused(&Backbone::ResNet50, Some("block1"), None).contains("layer1 to layer4"));
     assert!(refused(&Backbone::ResNet50, None, Some(Pool::Cls)).contains("no class token"));
@@ -87,6 +87,6 @@ fn layers_and_pools_that_a_backbone_does_not_have_are_refused() {
     assert!(refused(&vit, Some("block13"), None).contains("block1 to block12"));
     assert!(refused(&vit, None, Some(Pool::GeM { p: 0.0 })).contains("from 0.1 to 100"));
     // The end of a network is the same features, however it is written.
-    assert!(Backbone::ResNet50.tap(Some("layer4"), Some(Pool::Gap)).unwrap().is_end());
-    assert!(vit.tap(Some("block12"), Some(Pool::Cls)).unwrap().is_end());
+    assert!(Backbone::ResNet50.point(Some("layer4"), Some(Pool::Gap)).unwrap().is_end());
+    assert!(vit.point(Some("block12"), Some(Pool::Cls)).unwrap().is_end());
 }

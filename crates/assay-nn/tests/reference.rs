@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use assay_nn::{
-    Backbone, Builder, Checkpoint, Extractor, FewShotClassifier, FewShotDistance, FewShotRule, RawTensor, Selection,
-    Tap, Trials, Values, few_shot_accuracies, knn_predictions, select,
+    Backbone, Builder, Checkpoint, Episodes, Extractor, FeaturePoint, FewShotClassifier, FewShotDistance, FewShotRule,
+    RawTensor, TensorFilter, Values, few_shot_accuracies, knn_predictions, select,
 };
 use hashing::{cpu, hashed, hashed_tensors, image};
 use serde_json::Value;
@@ -36,7 +36,7 @@ fn check_backbone(name: &str, backbone: &Backbone) {
     let found = Extractor::new(net, device, channels, side).forward(image(channels, side));
     let expected: Vec<f32> = fixture["features"].as_array().unwrap().iter().flat_map(floats).collect();
     assert_eq!(found.len(), expected.len(), "{name}");
-    assert_eq!(found.len(), 2 * backbone.features(channels, side, &Tap::END).unwrap());
+    assert_eq!(found.len(), 2 * backbone.features(channels, side, &FeaturePoint::END).unwrap());
     let worst = hashing::error(&found, &expected);
     assert!(worst <= 1e-4, "{name}: off by {worst} of the largest feature");
 }
@@ -61,9 +61,9 @@ fn resnets_give_the_features_of_torchvision() {
 
 const TINY: Backbone = Backbone::Conv4(assay_nn::Conv4 { channels: 1, width: 2 });
 
-fn tiny(file: &str, selection: &Selection) -> Result<BTreeMap<String, RawTensor>, String> {
+fn tiny(file: &str, filter: &TensorFilter) -> Result<BTreeMap<String, RawTensor>, String> {
     let checkpoint = Checkpoint::open(&path("checkpoints").join(file), None).map_err(|e| e.to_string())?;
-    select(&checkpoint, selection, &TINY.wanted(&cpu().device))
+    select(&checkpoint, filter, &TINY.wanted(&cpu().device))
         .map(|found| found.tensors)
         .map_err(|e| format!("{e} {}", e.help.clone().unwrap_or_default()))
 }
@@ -71,11 +71,11 @@ fn tiny(file: &str, selection: &Selection) -> Result<BTreeMap<String, RawTensor>
 #[test]
 fn torch_files_of_every_age_hold_the_same_tensors() {
     let expected = json("checkpoints/expected.json");
-    let query = Selection { prefix: Some("module.encoder_q.".into()), ..Selection::default() };
-    for (file, selection) in
-        [("flat.pth", &Selection::default()), ("moco_zip.pth.tar", &query), ("moco_legacy.pth.tar", &query)]
+    let query = TensorFilter { prefix: Some("module.encoder_q.".into()), ..TensorFilter::default() };
+    for (file, filter) in
+        [("flat.pth", &TensorFilter::default()), ("moco_zip.pth.tar", &query), ("moco_legacy.pth.tar", &query)]
     {
-        let tensors = tiny(file, selection).unwrap();
+        let tensors = tiny(file, filter).unwrap();
         assert_eq!(tensors.len(), 24, "{file}");
         for (name, tensor) in &tensors {
             assert_eq!(tensor.to_f32(), floats(&expected["values"][name]), "{name} of {file}");
@@ -85,7 +85,7 @@ fn torch_files_of_every_age_hold_the_same_tensors() {
 
 #[test]
 fn two_encoders_in_a_file_are_ambiguous() {
-    let error = tiny("moco_zip.pth.tar", &Selection::default()).unwrap_err();
+    let error = tiny("moco_zip.pth.tar", &TensorFilter::default()).unwrap_err();
     assert!(error.contains("module.encoder_q.") && error.contains("module.encoder_k."), "{error}");
 }
 
@@ -93,7 +93,7 @@ fn two_encoders_in_a_file_are_ambiguous() {
 fn half_precision_is_read() {
     let expected = json("checkpoints/expected.json");
     for (file, tolerance) in [("half.pth", 1e-3), ("bfloat16.pth", 8e-3)] {
-        for (name, tensor) in tiny(file, &Selection::default()).unwrap() {
+        for (name, tensor) in tiny(file, &TensorFilter::default()).unwrap() {
             for (found, expected) in tensor.to_f32().iter().zip(floats(&expected["values"][&name])) {
                 assert!(
                     (found - expected).abs() <= tolerance * expected.abs().max(0.1),
@@ -178,7 +178,7 @@ fn heads_predict_what_scikit_learn_and_dino_predict() {
     ];
     for (name, classifier, distance, normalize) in cases {
         let answers = labels(&fixture[name]);
-        let trials = Trials {
+        let episodes = Episodes {
             ways: classes,
             shots: split / classes,
             support: &support,
@@ -186,6 +186,6 @@ fn heads_predict_what_scikit_learn_and_dino_predict() {
             query_ways: &answers,
         };
         let rule = FewShotRule { classifier, distance, normalize };
-        assert_eq!(few_shot_accuracies(&x, dim, trials, rule, &device), [1.0], "{name}");
+        assert_eq!(few_shot_accuracies(&x, dim, episodes, rule, &device), [1.0], "{name}");
     }
 }

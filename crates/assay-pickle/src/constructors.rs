@@ -79,12 +79,12 @@ pub(crate) fn callable(module: &str, name: &str) -> Option<Callable> {
 }
 
 /// numpy allows 64.
-const MOST_AXES: usize = 64;
+const MAX_AXES: usize = 64;
 /// No function of the list takes more, but for those whose arguments are thrown away.
-const MOST_ARGUMENTS: usize = 64;
-const LONGEST_KEY: usize = 64;
-const LONGEST_DTYPE: usize = 64;
-const MOST_FIELDS: usize = 64;
+const MAX_ARGUMENTS: usize = 64;
+const MAX_KEY: usize = 64;
+const MAX_DTYPE: usize = 64;
+const MAX_FIELDS: usize = 64;
 
 impl<'b> Machine<'b> {
     /// Calls `function` with a tuple of arguments.
@@ -103,7 +103,7 @@ impl<'b> Machine<'b> {
         if function == Callable::Harmless {
             return Ok(Object::Opaque);
         }
-        if arguments.len() > MOST_ARGUMENTS {
+        if arguments.len() > MAX_ARGUMENTS {
             return Err(damaged());
         }
         // What is made of remembered arguments is a copy of their parts.
@@ -130,7 +130,7 @@ impl<'b> Machine<'b> {
             }
             // (name, names of the fields, …)
             Callable::NewNamed => match arguments.get(1).map(|fields| self.object(*fields)) {
-                Some(Object::Tuple(fields)) if fields.len() <= MOST_FIELDS => Ok(Object::Fields(fields.clone())),
+                Some(Object::Tuple(fields)) if fields.len() <= MAX_FIELDS => Ok(Object::Fields(fields.clone())),
                 _ => Err(damaged()),
             },
             // (function, its arguments, the array's state, …)
@@ -139,7 +139,7 @@ impl<'b> Machine<'b> {
                 None => Err(damaged()),
             },
             Callable::Dtype => match self.bytes_of(arguments.first()) {
-                Some(name) if name.len() <= LONGEST_DTYPE => Ok(Object::Dtype(text(name)?.to_owned())),
+                Some(name) if name.len() <= MAX_DTYPE => Ok(Object::Dtype(text(name)?.to_owned())),
                 _ => Err(damaged()),
             },
             Callable::ArrayOfBuffer => match arguments[..] {
@@ -226,7 +226,7 @@ impl<'b> Machine<'b> {
 
     fn sizes(&self, shape: Id) -> Reading<Vec<usize>> {
         let Object::Tuple(items) = self.object(shape) else { return Err(damaged()) };
-        if items.len() > MOST_AXES {
+        if items.len() > MAX_AXES {
             return Err(damaged());
         }
         let size = |id: &Id| match self.object(*id) {
@@ -251,7 +251,7 @@ impl<'b> Machine<'b> {
         };
         let (shape, stride) = (self.sizes(shape)?, self.sizes(stride)?);
         let offset = usize::try_from(*offset).map_err(|_| damaged())?;
-        if shape.len() != stride.len() || key.len() > LONGEST_KEY {
+        if shape.len() != stride.len() || key.len() > MAX_KEY {
             return Err(damaged());
         }
         let view = View { storage: text(key)?.to_owned(), elements, offset, shape, stride };
@@ -267,7 +267,7 @@ impl Object<'_> {
     /// A copy of something small.
     fn clone_shallow(&self) -> Reading<Self> {
         match self {
-            Self::Tuple(items) if items.len() > MOST_AXES => Err(damaged()),
+            Self::Tuple(items) if items.len() > MAX_AXES => Err(damaged()),
             Self::Tensor(_) | Self::Tuple(_) | Self::Int(_) | Self::None | Self::Opaque => Ok(self.clone()),
             _ => Err(damaged()),
         }

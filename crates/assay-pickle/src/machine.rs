@@ -7,7 +7,7 @@ use crate::value::{Id, Object, Pickle};
 use crate::{PickleError, Reading, damaged};
 
 /// Most objects that a pickle may make; the largest published checkpoints make some hundred thousand.
-const MOST_OBJECTS: usize = 8 << 20;
+const MAX_OBJECTS: usize = 8 << 20;
 /// How far ahead of what it holds the memo may be written; Python counts up.
 const MEMO_GAP: usize = 1 << 16;
 
@@ -46,8 +46,8 @@ impl<'b> Machine<'b> {
     }
 
     pub(crate) fn add(&mut self, object: Object<'b>) -> Reading<Id> {
-        if self.objects.len() >= MOST_OBJECTS {
-            return Err(PickleError::TooLarge(format!("its pickle makes more than {MOST_OBJECTS} objects")));
+        if self.objects.len() >= MAX_OBJECTS {
+            return Err(PickleError::TooLarge(format!("its pickle makes more than {MAX_OBJECTS} objects")));
         }
         self.objects.push(object);
         Ok((self.objects.len() - 1) as Id)

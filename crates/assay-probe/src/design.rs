@@ -6,7 +6,7 @@ use crate::ProbeError;
 use crate::products::{scatter_of, times, times_transposed, transposed_times};
 
 /// Features with more numbers than this keep their own axes: finding others would cost more than it saves.
-const LARGEST_ROTATION: usize = 4096;
+const MAX_ROTATION: usize = 4096;
 /// Rows that are rotated at a time, which bounds the memory beyond the features themselves.
 const ROWS_AT_A_TIME: usize = 4096;
 
@@ -51,9 +51,9 @@ impl Design {
         }
         mean.iter_mut().for_each(|m| *m /= rows as f64);
         center(&mut values, &mean);
-        let found = if rows < dim && rows <= LARGEST_ROTATION {
+        let found = if rows < dim && rows <= MAX_ROTATION {
             Some(spanned_axes(&values, rows, dim)?)
-        } else if dim <= LARGEST_ROTATION {
+        } else if dim <= MAX_ROTATION {
             Some(principal_axes(&values, rows, dim)?)
         } else {
             None

@@ -16,7 +16,7 @@ pub enum Targets {
         classes: usize,
     },
     /// K independent yes-or-no questions for each row: N × K.
-    Marks {
+    MultiLabel {
         /// Answers, row by row.
         marks: Vec<bool>,
         /// K.
@@ -28,7 +28,7 @@ impl Targets {
     /// K.
     pub fn classes(&self) -> usize {
         match self {
-            Self::Classes { classes, .. } | Self::Marks { classes, .. } => *classes,
+            Self::Classes { classes, .. } | Self::MultiLabel { classes, .. } => *classes,
         }
     }
 
@@ -36,7 +36,7 @@ impl Targets {
     pub fn rows(&self) -> usize {
         match self {
             Self::Classes { labels, .. } => labels.len(),
-            Self::Marks { marks, classes } => marks.len() / (*classes).max(1),
+            Self::MultiLabel { marks, classes } => marks.len() / (*classes).max(1),
         }
     }
 
@@ -44,7 +44,7 @@ impl Targets {
     pub(crate) fn is(&self, row: usize, class: usize) -> bool {
         match self {
             Self::Classes { labels, .. } => labels[row] as usize == class,
-            Self::Marks { marks, classes } => marks[row * classes + class],
+            Self::MultiLabel { marks, classes } => marks[row * classes + class],
         }
     }
 
@@ -53,7 +53,7 @@ impl Targets {
     pub fn penalty(&self, c: f64) -> f64 {
         match self {
             Self::Classes { .. } => 1.0 / c,
-            Self::Marks { .. } => 0.5 / c,
+            Self::MultiLabel { .. } => 0.5 / c,
         }
     }
 
@@ -73,7 +73,7 @@ impl Targets {
                     Some(_) => Ok(()),
                 }
             }
-            Self::Marks { marks, classes } => {
+            Self::MultiLabel { marks, classes } => {
                 for class in 0..*classes {
                     let mut column = marks.iter().skip(class).step_by(*classes);
                     let Some(first) = column.next() else { return Err(ProbeError::NoRows) };
@@ -92,7 +92,7 @@ impl Targets {
         let mut counts = vec![0.0f64; self.classes()];
         match self {
             Self::Classes { labels, .. } => labels.iter().for_each(|l| counts[*l as usize] += 1.0),
-            Self::Marks { marks, classes } => {
+            Self::MultiLabel { marks, classes } => {
                 marks.chunks_exact(*classes).for_each(|row| {
                     counts.iter_mut().zip(row).for_each(|(c, m)| *c += f64::from(u8::from(*m)));
                 });
@@ -105,7 +105,7 @@ impl Targets {
                 let mean = logs.iter().sum::<f64>() / logs.len() as f64;
                 logs.into_iter().map(|l| l - mean).collect()
             }
-            Self::Marks { .. } => counts.into_iter().map(log_odds).collect(),
+            Self::MultiLabel { .. } => counts.into_iter().map(log_odds).collect(),
         }
     }
 }
@@ -148,7 +148,7 @@ impl Targets {
                 }
                 at.loss += match self {
                     Self::Classes { labels, .. } => softmax(&mut buffer, labels[row] as usize),
-                    Self::Marks { marks, .. } => sigmoid(&mut buffer, &marks[row * classes..][..classes]),
+                    Self::MultiLabel { marks, .. } => sigmoid(&mut buffer, &marks[row * classes..][..classes]),
                 };
                 for (((r, d), out), sum) in buffer.iter().zip(direction).zip(residual).zip(&mut at.bias) {
                     at.slope += r * f64::from(*d);
@@ -177,7 +177,7 @@ impl Targets {
             let row = first + i;
             match self {
                 Self::Classes { labels, .. } => losses[0] += softmax(logits, labels[row] as usize),
-                Self::Marks { marks, .. } => {
+                Self::MultiLabel { marks, .. } => {
                     for (k, loss) in losses.iter_mut().enumerate() {
                         *loss += sigmoid(&mut logits[k..=k], &marks[row * classes + k..][..1]);
                     }
@@ -193,7 +193,7 @@ impl Targets {
     pub(crate) fn curvature(&self, residual: &[f32]) -> Curvature {
         let (rows, classes) = (self.rows() as f64, self.classes());
         match self {
-            Self::Marks { .. } => {
+            Self::MultiLabel { .. } => {
                 let mut diagonal = vec![0.0; classes];
                 for row in residual.chunks_exact(classes) {
                     // |r| is the probability of the wrong answer.
@@ -282,7 +282,7 @@ mod tests {
         let logits = [0.3, -1.2, 2.0, 0.1, 0.0, -0.5];
         let cases = [
             Targets::Classes { labels: vec![2, 0], classes: 3 },
-            Targets::Marks { marks: vec![true, false, false, false, true, true], classes: 3 },
+            Targets::MultiLabel { marks: vec![true, false, false, false, true, true], classes: 3 },
         ];
         for targets in cases {
             let value = |logits: &[f64]| {
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(classes(&[0, 3]), Err(ProbeError::LabelOutOfRange { row: 1, label: 3, classes: 3 }));
         assert_eq!(classes(&[1, 1]), Err(ProbeError::OneClass { class: 1 }));
         assert_eq!(classes(&[]), Err(ProbeError::NoRows));
-        let marks = Targets::Marks { marks: vec![true, false, false, false], classes: 2 };
+        let marks = Targets::MultiLabel { marks: vec![true, false, false, false], classes: 2 };
         assert_eq!(marks.check(), Err(ProbeError::OneAnswer { class: 1, answer: false }));
     }
 }

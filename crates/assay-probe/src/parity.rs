@@ -50,7 +50,7 @@ pub fn solve_like_scikit_learn<E: From<ProbeError>>(
             return Err(ProbeError::NotPositive { c: *c }.into());
         }
         let problem = Problem { values: &values, dim, targets, penalty: targets.penalty(*c) };
-        let lanes = if matches!(targets, Targets::Marks { .. }) { classes } else { 1 };
+        let lanes = if matches!(targets, Targets::MultiLabel { .. }) { classes } else { 1 };
         let (objective, gradient_norm, iterations) = problem.minimize(&mut at, lanes);
         let weight = at.chunks_exact(wide).flat_map(|row| row[..dim].to_vec()).collect();
         let bias = at.chunks_exact(wide).map(|row| row[dim]).collect();

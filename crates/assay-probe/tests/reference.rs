@@ -36,7 +36,7 @@ fn case() -> Case {
         train,
         test,
         classes: Targets::Classes { labels: labels.clone(), classes },
-        marks: Targets::Marks { marks, classes: questions },
+        marks: Targets::MultiLabel { marks, classes: questions },
         labels,
         json,
     }

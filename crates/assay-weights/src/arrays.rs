@@ -8,15 +8,15 @@ use assay_pickle::{Pickle, Value};
 use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, named, strided};
 
 /// Compressed members may unpack to this much in all.
-const LARGEST_UNPACKED: u64 = 4 << 30;
-const LONGEST_HEADER: usize = 1 << 16;
+const MAX_UNPACKED: u64 = 4 << 30;
+const MAX_HEADER: usize = 1 << 16;
 
 /// Reads all arrays of an archive.
 pub fn read_npz(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let mut zip =
         zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
     let mut tensors = BTreeMap::new();
-    let mut left = LARGEST_UNPACKED;
+    let mut left = MAX_UNPACKED;
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).map_err(|e| damaged(e.to_string()))?;
         let name = member.name().map_err(|e| damaged(e.to_string()))?.into_owned();
@@ -42,7 +42,7 @@ fn read_npy(file: &mut impl Read, left: &mut u64) -> Result<RawTensor, String> {
         1 => usize::from(u16::from_le_bytes(exact(2)?.try_into().expect("two bytes"))),
         _ => u32::from_le_bytes(exact(4)?.try_into().expect("four bytes")) as usize,
     };
-    if length > LONGEST_HEADER {
+    if length > MAX_HEADER {
         return Err("has a header that is too long".to_owned());
     }
     let header = String::from_utf8(exact(length)?).map_err(|_| "has a damaged header".to_owned())?;

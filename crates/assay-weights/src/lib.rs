@@ -23,7 +23,7 @@ use assay_pickle::{PickleError, Value};
 use raw::strided;
 pub use raw::{Dtype, RawTensor};
 pub use safetensors_file::to_safetensors;
-pub use select::{AuditError, Found, Naming, Selection, TensorShape, Translated, Wanted, coverage, select};
+pub use select::{AuditError, Found, Naming, TensorFilter, TensorShape, Translated, Wanted, coverage, select};
 
 /// Why a weights file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ pub struct Checkpoint {
 }
 
 /// A weights file larger than this is refused.
-const LARGEST_FILE: u64 = 16 << 30;
+const MAX_FILE_BYTES: u64 = 16 << 30;
 
 impl Checkpoint {
     /// The file to read where `path` is what people call a checkpoint: of TensorFlow, its folder or the common beginning of
@@ -131,7 +131,7 @@ impl Checkpoint {
         if path.is_dir() {
             return Err(CheckpointError::NotACheckpoint("a folder without one index of weights".to_owned()));
         }
-        Self::from_bytes(&read_file(path, LARGEST_FILE)?, container)
+        Self::from_bytes(&read_file(path, MAX_FILE_BYTES)?, container)
     }
 
     /// Reads a TensorFlow checkpoint that is in memory: its index, and its numbers in one part.
@@ -228,14 +228,14 @@ fn named<'p, 'b, T>(
     keep: impl Fn(Value<'p, 'b>) -> Option<T>,
 ) -> Result<Vec<(String, T)>, CheckpointError> {
     /// Dicts may hold each other; no published file comes close.
-    const MOST_VISITS: usize = 1 << 20;
+    const MAX_VISITS: usize = 1 << 20;
     let mut found = Vec::new();
     let mut visits = 0;
     let mut open = vec![(String::new(), root, 0)];
     while let Some((prefix, dict, depth)) = open.pop() {
         for (key, value) in dict.entries().into_iter().flatten() {
             visits += 1;
-            if visits > MOST_VISITS {
+            if visits > MAX_VISITS {
                 return Err(CheckpointError::TooLarge("its dicts hold too much".to_owned()));
             }
             let name = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, no_container, read_file};
 
 /// An index names some thousand tensors.
-const LARGEST_INDEX: u64 = 64 << 20;
+const MAX_INDEX: u64 = 64 << 20;
 
 pub fn looks_like(bytes: &[u8]) -> bool {
     bytes.len() > 9 && bytes[8] == b'{' && u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) < 1 << 32
@@ -46,7 +46,7 @@ struct Index {
 
 /// The files that an index names, in the order of their names.
 pub fn shards(index: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let parsed: Index = serde_json::from_slice(&read_file(index, LARGEST_INDEX)?)
+    let parsed: Index = serde_json::from_slice(&read_file(index, MAX_INDEX)?)
         .map_err(|e| CheckpointError::NotACheckpoint(format!("JSON, and not an index of safetensors ({e})")))?;
     let names: BTreeSet<&String> = parsed.weight_map.values().collect();
     let folder = index.parent().unwrap_or(Path::new(""));
@@ -64,7 +64,7 @@ pub fn read_sharded(index: &Path, container: Option<&str>) -> Result<Checkpoint,
     let mut all = Checkpoint { format: "safetensors in several files", container: None, tensors: BTreeMap::new() };
     for shard in shards(index)? {
         let named = |error: CheckpointError| damaged(format!("{}: {error}", shard.display()));
-        let part = read_file(&shard, crate::LARGEST_FILE).and_then(|bytes| read(&bytes, container)).map_err(named)?;
+        let part = read_file(&shard, crate::MAX_FILE_BYTES).and_then(|bytes| read(&bytes, container)).map_err(named)?;
         for (name, tensor) in part.tensors {
             if all.tensors.insert(name.clone(), tensor).is_some() {
                 return Err(damaged(format!("the tensor {name} is in several of its files")));

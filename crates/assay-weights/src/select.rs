@@ -65,7 +65,7 @@ pub struct Found {
 
 /// How names of a checkpoint become names of a backbone. What is not given is guessed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Selection {
+pub struct TensorFilter {
     /// Names begin with this; all others are not part of the backbone.
     pub prefix: Option<String>,
     /// After the prefix, names that begin with one of these are left out.
@@ -78,7 +78,7 @@ pub struct Selection {
 const HEADS: [&str; 10] =
     ["fc", "linear", "classifier", "head", "projection", "projector", "prototypes", "predictor", "logit", "pooler"];
 /// Tensors of a wrong shape that are listed.
-const MOST_LINES: usize = 8;
+const MAX_LINES: usize = 8;
 
 /// What does not fit between a checkpoint and a backbone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +102,9 @@ impl std::error::Error for AuditError {}
 ///
 /// # Errors
 /// Lists what is missing, unexpected, mis-shaped or not finite, and what prefix would fit better.
-pub fn select(checkpoint: &Checkpoint, selection: &Selection, wanted: &Wanted) -> Result<Found, AuditError> {
-    let (from, audit) = Audit::of(checkpoint, selection, wanted);
-    let prefix = match &selection.prefix {
+pub fn select(checkpoint: &Checkpoint, filter: &TensorFilter, wanted: &Wanted) -> Result<Found, AuditError> {
+    let (from, audit) = Audit::of(checkpoint, filter, wanted);
+    let prefix = match &filter.prefix {
         Some(prefix) => prefix.clone(),
         None => audit.guess_prefix()?,
     };
@@ -113,32 +113,32 @@ pub fn select(checkpoint: &Checkpoint, selection: &Selection, wanted: &Wanted) -
 }
 
 /// How many of the tensors that are wanted are in `checkpoint`, under the prefix that fits best.
-pub fn coverage(checkpoint: &Checkpoint, selection: &Selection, wanted: &Wanted) -> usize {
-    Audit::of(checkpoint, selection, wanted).1.prefixes().first().map_or(0, |(count, _)| *count)
+pub fn coverage(checkpoint: &Checkpoint, filter: &TensorFilter, wanted: &Wanted) -> usize {
+    Audit::of(checkpoint, filter, wanted).1.prefixes().first().map_or(0, |(count, _)| *count)
 }
 
 struct Audit<'a> {
     tensors: Translated<'a>,
-    selection: &'a Selection,
+    filter: &'a TensorFilter,
     wanted: &'a Wanted,
 }
 
 impl<'a> Audit<'a> {
     /// With the library whose names were translated.
-    fn of(checkpoint: &'a Checkpoint, selection: &'a Selection, wanted: &'a Wanted) -> (Option<&'a Naming>, Self) {
+    fn of(checkpoint: &'a Checkpoint, filter: &'a TensorFilter, wanted: &'a Wanted) -> (Option<&'a Naming>, Self) {
         let translated = wanted.namings.iter().find_map(|n| Some((n, (n.translate)(&checkpoint.tensors)?)));
         let (naming, tensors) = match translated {
             Some((naming, tensors)) => (Some(naming), tensors),
             None => (None, checkpoint.tensors.iter().map(|(n, t)| (n.clone(), Cow::Borrowed(t))).collect()),
         };
-        (naming, Self { tensors, selection, wanted })
+        (naming, Self { tensors, filter, wanted })
     }
 
     fn take(&self, prefix: &str) -> Result<BTreeMap<String, RawTensor>, AuditError> {
         let mut renamed = BTreeMap::new();
         for (name, tensor) in &self.tensors {
             if let Some(rest) = name.strip_prefix(prefix) {
-                renamed.insert(rename(rest, &self.selection.rename), tensor);
+                renamed.insert(rename(rest, &self.filter.rename), tensor);
             }
         }
         let wanted = &self.wanted.tensors;
@@ -162,9 +162,9 @@ impl<'a> Audit<'a> {
         let names: BTreeSet<&str> = wanted.iter().map(|w| w.name.as_str()).collect();
         let is_left_over = |n: &&str| !names.contains(n) && !self.is_left_out(n);
         let unexpected: Vec<&str> = renamed.keys().map(String::as_str).filter(is_left_over).collect();
-        if lines.len() > MOST_LINES {
-            let more = lines.len() - MOST_LINES;
-            lines.truncate(MOST_LINES);
+        if lines.len() > MAX_LINES {
+            let more = lines.len() - MAX_LINES;
+            lines.truncate(MAX_LINES);
             lines.push(format!("… ({more} more)"));
         }
         if !missing.is_empty() {
@@ -186,7 +186,7 @@ impl<'a> Audit<'a> {
 
     fn is_left_out(&self, name: &str) -> bool {
         let first = name.split('.').next().unwrap_or_default();
-        let drop = self.selection.drop.iter().map(String::as_str);
+        let drop = self.filter.drop.iter().map(String::as_str);
         name.ends_with("num_batches_tracked")
             || HEADS.iter().any(|h| first.starts_with(h))
             || drop.chain(self.wanted.ignored.iter().copied()).any(|d| name.starts_with(d))
@@ -200,7 +200,7 @@ impl<'a> Audit<'a> {
         for (name, tensor) in &self.tensors {
             let starts = std::iter::once(0).chain(name.match_indices('.').map(|(i, _)| i + 1));
             for start in starts {
-                let rest = rename(&name[start..], &self.selection.rename);
+                let rest = rename(&name[start..], &self.filter.rename);
                 if shapes.get(rest.as_str()) == Some(&tensor.shape.as_slice()) {
                     *counts.entry(&name[..start]).or_default() += 1;
                 }
@@ -296,8 +296,8 @@ mod tests {
         Wanted { tensors, optional: vec!["fc.weight".into()], ..Wanted::default() }
     }
 
-    fn audit(tensors: &[(&str, &[usize], f32)], selection: &Selection) -> Result<Vec<String>, String> {
-        let found = select(&checkpoint(tensors), selection, &wanted());
+    fn audit(tensors: &[(&str, &[usize], f32)], filter: &TensorFilter) -> Result<Vec<String>, String> {
+        let found = select(&checkpoint(tensors), filter, &wanted());
         found
             .map(|f| f.tensors.into_keys().collect())
             .map_err(|e| format!("{e} | {}", e.help.clone().unwrap_or_default()))
@@ -313,8 +313,8 @@ mod tests {
 
     #[test]
     fn the_prefix_is_guessed_when_one_fits() {
-        assert_eq!(audit(&MOCO, &Selection::default()).unwrap().len(), 2);
-        let wrong = Selection { prefix: Some("module.encoder_k.".into()), ..Selection::default() };
+        assert_eq!(audit(&MOCO, &TensorFilter::default()).unwrap().len(), 2);
+        let wrong = TensorFilter { prefix: Some("module.encoder_k.".into()), ..TensorFilter::default() };
         let error = audit(&MOCO, &wrong).unwrap_err();
         assert!(
             error.contains("2 of 2 tensors are missing")
@@ -331,12 +331,12 @@ mod tests {
             ("module.encoder_k.bn1.weight", &[2], 1.0),
         ]);
         assert!(
-            audit(&two, &Selection::default())
+            audit(&two, &TensorFilter::default())
                 .unwrap_err()
                 .contains("more than once, under \"module.encoder_k.\" and \"module.encoder_q.\"")
         );
         two[5].2 = 1.0;
-        assert_eq!(audit(&two, &Selection::default()).unwrap().len(), 2);
+        assert_eq!(audit(&two, &TensorFilter::default()).unwrap().len(), 2);
     }
 
     #[test]
@@ -344,25 +344,25 @@ mod tests {
         let flat = |extra: (&'static str, &'static [usize], f32)| {
             vec![("conv1.weight", &[2usize, 1][..], 1.0), ("bn1.weight", &[2], 1.0), extra]
         };
-        assert_eq!(audit(&flat(("fc.weight", &[10, 2], 1.0)), &Selection::default()).unwrap().len(), 3);
-        let error = audit(&flat(("layer9.weight", &[1], 1.0)), &Selection::default()).unwrap_err();
+        assert_eq!(audit(&flat(("fc.weight", &[10, 2], 1.0)), &TensorFilter::default()).unwrap().len(), 3);
+        let error = audit(&flat(("layer9.weight", &[1], 1.0)), &TensorFilter::default()).unwrap_err();
         assert!(error.contains("1 tensors are left over: layer9.weight") && error.contains("`drop`"), "{error}");
-        let dropped = Selection { drop: vec!["layer9".into()], ..Selection::default() };
+        let dropped = TensorFilter { drop: vec!["layer9".into()], ..TensorFilter::default() };
         assert!(audit(&flat(("layer9.weight", &[1], 1.0)), &dropped).is_ok());
         let shapes =
-            audit(&[("conv1.weight", &[2, 3], 1.0), ("bn1.weight", &[2], 1.0)], &Selection::default()).unwrap_err();
+            audit(&[("conv1.weight", &[2, 3], 1.0), ("bn1.weight", &[2], 1.0)], &TensorFilter::default()).unwrap_err();
         assert!(shapes.contains("conv1.weight has shape [2, 3], and [2, 1] is needed"), "{shapes}");
-        let nan = audit(&[("conv1.weight", &[2, 1], f32::NAN), ("bn1.weight", &[2], 1.0)], &Selection::default())
+        let nan = audit(&[("conv1.weight", &[2, 1], f32::NAN), ("bn1.weight", &[2], 1.0)], &TensorFilter::default())
             .unwrap_err();
         assert!(nan.contains("conv1.weight holds values that are not finite"), "{nan}");
-        let head = audit(&[("fc.weight", &[10, 2], 1.0)], &Selection::default()).unwrap_err();
+        let head = audit(&[("fc.weight", &[10, 2], 1.0)], &TensorFilter::default()).unwrap_err();
         assert!(head.contains("none of its 1 tensors fits"), "{head}");
     }
 
     #[test]
     fn beginnings_are_renamed() {
         let tensors: [(&str, &[usize], f32); 2] = [("stem.weight", &[2, 1], 1.0), ("bn1.weight", &[2], 1.0)];
-        let rules = Selection { rename: vec![("stem.".into(), "conv1.".into())], ..Selection::default() };
+        let rules = TensorFilter { rename: vec![("stem.".into(), "conv1.".into())], ..TensorFilter::default() };
         assert_eq!(audit(&tensors, &rules).unwrap().len(), 2);
     }
 }

@@ -14,11 +14,11 @@ use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, read_file};
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
 const FOOTER: usize = 48;
 /// A table of a million names is smaller.
-const LARGEST_INDEX: u64 = 256 << 20;
-const MOST_SHARDS: u64 = 4096;
-const LONGEST_NAME: usize = 4096;
+const MAX_INDEX: u64 = 256 << 20;
+const MAX_SHARDS: u64 = 4096;
+const MAX_NAME: usize = 4096;
 /// Bytes of all names. Names share their beginnings, so that a small index could hold many long ones.
-const MOST_NAMES: usize = 64 << 20;
+const MAX_NAMES: usize = 64 << 20;
 
 type Reading<T> = Result<T, CheckpointError>;
 
@@ -29,7 +29,7 @@ pub fn is_index(bytes: &[u8]) -> bool {
 
 /// The files that belong to an index: itself, and those with the numbers.
 pub fn files(index: &Path) -> Reading<Vec<PathBuf>> {
-    let table = Table::parse(&read_file(index, LARGEST_INDEX)?)?;
+    let table = Table::parse(&read_file(index, MAX_INDEX)?)?;
     let mut files = vec![index.to_owned()];
     files.extend((0..table.shards).map(|shard| data_file(index, shard, table.shards)));
     Ok(files)
@@ -46,7 +46,7 @@ pub fn read(index: &Path) -> Reading<Checkpoint> {
         let path = data_file(index, shard, shards);
         File::open(&path).map_err(|e| damaged(format!("{}: {e}", path.display())))
     };
-    read_parts(&read_file(index, LARGEST_INDEX)?, open)
+    read_parts(&read_file(index, MAX_INDEX)?, open)
 }
 
 /// Reads all tensors of numbers of an index that is in memory; `open` gives the file with this number, of so many.
@@ -98,14 +98,14 @@ impl Table {
         let mut footer = &bytes[bytes.len() - FOOTER..];
         let (_meta, index) = (handle(&mut footer)?, handle(&mut footer)?);
         let mut table = Self { shards: 0, entries: BTreeMap::new() };
-        let mut left = MOST_NAMES;
+        let mut left = MAX_NAMES;
         for (_, mut value) in entries(block(bytes, index)?, &mut left)? {
             let data = handle(&mut value)?;
             for (name, value) in entries(block(bytes, data)?, &mut left)? {
                 table.add(&name, value)?;
             }
         }
-        if !(1..=MOST_SHARDS).contains(&table.shards) {
+        if !(1..=MAX_SHARDS).contains(&table.shards) {
             return Err(damaged(format!("its numbers are said to be in {} files", table.shards)));
         }
         match table.entries.iter().find(|(_, entry)| entry.shard >= table.shards) {
@@ -258,7 +258,7 @@ fn entries<'b>(block: &'b [u8], left: &mut usize) -> Reading<KeyValues<'b>> {
         let (shared, own, length) = (varint(&mut rest)?, varint(&mut rest)?, varint(&mut rest)?);
         let own = split(&mut rest, own)?;
         key.truncate(usize::try_from(shared).unwrap_or(usize::MAX));
-        if key.len() as u64 != shared || key.len() + own.len() > LONGEST_NAME {
+        if key.len() as u64 != shared || key.len() + own.len() > MAX_NAME {
             return Err(damaged("a name in the index makes no sense"));
         }
         key.extend_from_slice(own);

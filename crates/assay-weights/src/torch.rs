@@ -26,7 +26,7 @@ const CONTAINERS: [&str; 13] = [
     "model_ema",
 ];
 /// The pickle of a zip, which holds no numbers, is never larger.
-const LARGEST_PICKLE: u64 = 512 << 20;
+const MAX_PICKLE: u64 = 512 << 20;
 
 /// Storage key → its bytes.
 type Storages<'a> = HashMap<String, &'a [u8]>;
@@ -52,7 +52,7 @@ pub fn read_zip(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, Che
             )));
         }
         if name.ends_with("/data.pkl") || name == "data.pkl" {
-            if member.size() > LARGEST_PICKLE {
+            if member.size() > MAX_PICKLE {
                 return Err(CheckpointError::TooLarge(format!("its pickle has {} bytes", member.size())));
             }
             let mut text = Vec::new();

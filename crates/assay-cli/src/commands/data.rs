@@ -6,7 +6,7 @@ use assay_lab::{DataReport, check_data};
 use clap::{Args, Subcommand};
 
 use super::StoreArguments;
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Looks at datasets.
 #[derive(Args)]
@@ -30,13 +30,13 @@ enum DataCommand {
 }
 
 impl Data {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let DataCommand::Check { task, file, store } = self.command;
         let file = std::path::absolute(file).context("finding the file")?;
-        let environment = surroundings::environment();
-        let report = check_data(&file, &task, environment, &store.peek()).map_err(Trouble::Experiment)?;
-        surroundings::print(&text(&task, &report))?;
-        Ok(if report.error.is_some() { End::Failed } else { End::Done })
+        let environment = environment::variables();
+        let report = check_data(&file, &task, environment, &store.peek()).map_err(CliError::Experiment)?;
+        environment::print(&text(&task, &report))?;
+        Ok(if report.error.is_some() { Exit::Failed } else { Exit::Done })
     }
 }
 

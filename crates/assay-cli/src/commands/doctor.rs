@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ListFormat, StoreArguments, print_json};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Says which devices are compiled in, which are there, and why one cannot be used.
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let probes = device::probe();
         let auto = device::open(DeviceChoice::Auto).map_or_else(|e| e, |d| d.name);
         let store = self.store.folder();
@@ -27,9 +27,9 @@ impl Doctor {
                 .iter()
                 .map(|p| json!({"name": p.name, "compiled": p.compiled, "devices": p.devices, "note": p.note}))
                 .collect();
-            let value = json!({"version": env!("CARGO_PKG_VERSION"), "threads": surroundings::threads(), "devices": devices, "auto": auto, "store": store, "store_exists": store.is_dir()});
+            let value = json!({"version": env!("CARGO_PKG_VERSION"), "threads": environment::threads(), "devices": devices, "auto": auto, "store": store, "store_exists": store.is_dir()});
             print_json("assay.doctor/1", value)?;
-            return Ok(End::Done);
+            return Ok(Exit::Done);
         }
         let mut text = format!("assay {}\n", env!("CARGO_PKG_VERSION"));
         for probe in &probes {
@@ -39,7 +39,7 @@ impl Doctor {
             let _ = writeln!(text, "{:<7} {compiled:<16} {found}{note}", probe.name);
         }
         if probes.iter().any(|p| p.name == "cuda" && p.compiled) {
-            let _ = match surroundings::libdevice() {
+            let _ = match environment::libdevice() {
                 Some(path) => writeln!(text, "libdevice {}", path.display()),
                 None => writeln!(
                     text,
@@ -49,7 +49,7 @@ impl Doctor {
         }
         let _ = writeln!(text, "--device auto uses {auto}");
         let _ = writeln!(text, "store   {}{}", store.display(), if store.is_dir() { "" } else { " (will be made)" });
-        surroundings::print(&text)?;
-        Ok(End::Done)
+        environment::print(&text)?;
+        Ok(Exit::Done)
     }
 }

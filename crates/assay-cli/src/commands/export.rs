@@ -6,7 +6,7 @@ use assay_lab::WeightsArtifact;
 use clap::Args;
 
 use super::ExperimentArguments;
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Writes the weights that a model was trained to as a safetensors file.
 #[derive(Args)]
@@ -20,26 +20,26 @@ pub struct Export {
 }
 
 impl Export {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
         let names: Vec<&str> = planned.trained.iter().map(|(name, _)| name.as_str()).collect();
         let Some((_, output)) = planned.trained.iter().find(|(name, _)| *name == self.model) else {
             let hint = nearest(&self.model, names.iter().copied())
                 .map_or_else(String::new, |n| format!("; did you mean {n}?"));
-            return Err(Trouble::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "no model called {} has trained weights ({}){hint}",
                 self.model,
                 names.join(", ")
             )));
         };
         if !store.contains(output.kind(), output.key()) {
-            return Err(Trouble::Usage(format!("{} has not been trained yet: run the experiment first", self.model)));
+            return Err(CliError::Usage(format!("{} has not been trained yet: run the experiment first", self.model)));
         }
         let bytes = std::fs::read(store.entry(output.kind(), output.key()).join(WeightsArtifact::FILE))
             .context("reading the weights")?;
-        surroundings::write_new(&self.to, &bytes)?;
-        surroundings::note(&format!("wrote {} ({})", self.to.display(), super::size(bytes.len() as u64)));
-        Ok(End::Done)
+        environment::write_new(&self.to, &bytes)?;
+        environment::note(&format!("wrote {} ({})", self.to.display(), super::size(bytes.len() as u64)));
+        Ok(Exit::Done)
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ListFormat, StoreArguments, plan_file, print_json, size};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Removes what the given experiments do not reach. Only says what it would remove, unless `--delete` is given.
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub struct Gc {
 }
 
 impl Gc {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.store.peek();
         let mut live = HashSet::new();
         for path in &self.experiments {
@@ -46,7 +46,7 @@ impl Gc {
                 "assay.gc/1",
                 json!({"deleted": self.delete, "kept": garbage.kept, "entries": entries, "work": garbage.work, "bytes": bytes}),
             )?;
-            return Ok(End::Done);
+            return Ok(Exit::Done);
         }
         let verb = if self.delete { "removed" } else { "would remove" };
         let hint = if self.delete || garbage.entries.is_empty() { "" } else { "; --delete does it" };
@@ -55,12 +55,12 @@ impl Gc {
         } else {
             format!(" and {} left-overs of interrupted steps", garbage.work.len())
         };
-        surroundings::print(&format!(
+        environment::print(&format!(
             "{verb} {} entries ({}){left}, {} stay{hint}\n",
             garbage.entries.len(),
             size(bytes),
             garbage.kept
         ))?;
-        Ok(End::Done)
+        Ok(Exit::Done)
     }
 }

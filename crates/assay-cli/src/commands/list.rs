@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ListFormat, print_json};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Options of a listing.
 #[derive(Args)]
@@ -16,10 +16,10 @@ pub struct List {
 }
 
 impl List {
-    pub fn run(self, what: &str, described: Vec<Described>) -> Result<End, Trouble> {
+    pub fn run(self, what: &str, described: Vec<Described>) -> Result<Exit, CliError> {
         if self.format == ListFormat::Json {
             print_json(&format!("assay.{what}/1"), json!({ what: described }))?;
-            return Ok(End::Done);
+            return Ok(Exit::Done);
         }
         let mut text = String::new();
         let mut place = "";
@@ -35,7 +35,7 @@ impl List {
                 let _ = writeln!(text, "      {}: {} ({default})  {}", parameter.name, parameter.kind, parameter.doc);
             }
         }
-        surroundings::print(&text)?;
-        Ok(End::Done)
+        environment::print(&text)?;
+        Ok(Exit::Done)
     }
 }

@@ -21,7 +21,7 @@ use assay_engine::Store;
 use assay_lab::{Lab, Planned};
 use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// What to do.
 #[derive(Subcommand)]
@@ -52,7 +52,7 @@ pub enum Command {
 
 impl Command {
     /// Does it.
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         match self {
             Self::Run(command) => command.run(),
             Self::Plan(command) => command.run(),
@@ -71,8 +71,8 @@ impl Command {
             Self::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut crate::Arguments::command(), "assay", &mut script);
-                surroundings::print(&String::from_utf8_lossy(&script))?;
-                Ok(End::Done)
+                environment::print(&String::from_utf8_lossy(&script))?;
+                Ok(Exit::Done)
             }
         }
     }
@@ -110,7 +110,7 @@ pub enum ListFormat {
 impl StoreArguments {
     /// The folder.
     pub fn folder(&self) -> PathBuf {
-        surroundings::store_folder(self.store.as_deref())
+        environment::store_folder(self.store.as_deref())
     }
 
     /// Opens the store, making it where there is none.
@@ -126,7 +126,7 @@ impl StoreArguments {
 
 impl ExperimentArguments {
     /// The experiment as a plan against `store`.
-    pub fn plan(&self, store: &Store) -> Result<Planned, Trouble> {
+    pub fn plan(&self, store: &Store) -> Result<Planned, CliError> {
         plan_file(&self.experiment, &self.set, store)
     }
 
@@ -147,14 +147,14 @@ impl ExperimentArguments {
 }
 
 /// Plans one file.
-pub fn plan_file(path: &PathBuf, set: &[String], store: &Store) -> Result<Planned, Trouble> {
+pub fn plan_file(path: &PathBuf, set: &[String], store: &Store) -> Result<Planned, CliError> {
     // Places and relative paths are told from where the command was given.
     let path = std::path::absolute(path).context("finding the experiment")?;
     let overrides: Vec<_> = set.iter().cloned().map(Override).collect();
-    let lab = Lab::load(&path, &overrides, surroundings::environment()).map_err(Trouble::Experiment)?;
-    let planned = lab.plan(store).map_err(Trouble::Experiment)?;
+    let lab = Lab::load(&path, &overrides, environment::variables()).map_err(CliError::Experiment)?;
+    let planned = lab.plan(store).map_err(CliError::Experiment)?;
     for warning in &planned.warnings {
-        surroundings::note(&format!("warning: {warning}"));
+        environment::note(&format!("warning: {warning}"));
     }
     Ok(planned)
 }
@@ -176,5 +176,5 @@ pub fn print_json(schema: &str, mut value: serde_json::Value) -> std::io::Result
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".to_owned(), schema.into());
     }
-    surroundings::print(&format!("{value:#}\n"))
+    environment::print(&format!("{value:#}\n"))
 }

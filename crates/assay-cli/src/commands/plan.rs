@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use assay_engine::Standing;
+use assay_engine::StepStatus;
 use clap::Args;
 use serde_json::json;
 
 use super::{ExperimentArguments, ListFormat, print_json, size};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Shows what a run would do, and what it would cost, without doing it and without opening a device.
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
         let standings = planned.plan.survey(&store);
@@ -39,11 +39,11 @@ impl Plan {
                 .collect();
             let estimated = json!({"seconds": estimate.seconds, "bytes": estimate.bytes, "steps_covered": covered});
             print_json("assay.plan/1", json!({"steps": steps, "counts": counts, "estimate": estimated}))?;
-            return Ok(End::Done);
+            return Ok(Exit::Done);
         }
         let mut text = String::new();
         for (node, standing) in planned.plan.nodes().zip(&standings) {
-            if self.all || matches!(standing, Standing::Run | Standing::MayAlias) {
+            if self.all || matches!(standing, StepStatus::Run | StepStatus::MaybeReusable) {
                 let _ = writeln!(text, "{:<8} {}  {}", name(*standing), node.key.0.short(), node.label);
             }
         }
@@ -60,16 +60,16 @@ impl Plan {
                 ),
             };
         }
-        surroundings::print(&text)?;
-        Ok(End::Done)
+        environment::print(&text)?;
+        Ok(Exit::Done)
     }
 }
 
-fn name(standing: Standing) -> &'static str {
+fn name(standing: StepStatus) -> &'static str {
     match standing {
-        Standing::Hit => "hit",
-        Standing::MayAlias => "alias?",
-        Standing::Run => "run",
-        Standing::Unneeded => "unneeded",
+        StepStatus::Hit => "hit",
+        StepStatus::MaybeReusable => "alias?",
+        StepStatus::Run => "run",
+        StepStatus::Unneeded => "unneeded",
     }
 }

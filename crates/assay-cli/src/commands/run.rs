@@ -1,13 +1,13 @@
 use assay_engine::{CancelToken, Event, Executor, Options, RunLog, Store, Summary};
 use assay_lab::device::{self, DeviceChoice};
-use assay_lab::{Planned, Results, World};
+use assay_lab::{Planned, Results, Runtime};
 use assay_report::{Format, render};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::ExperimentArguments;
 use crate::progress::Progress;
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Runs an experiment and prints its results; what is in the store already is not run again.
 #[derive(Args)]
@@ -48,7 +48,7 @@ impl ResultFormat {
     /// As the report wants it.
     pub fn report(self) -> Format {
         match self {
-            Self::Table => Format::Table { bold: surroundings::is_bold() },
+            Self::Table => Format::Table { bold: environment::is_bold() },
             Self::Json => Format::Json,
             Self::Csv => Format::Csv,
             Self::Markdown => Format::Markdown,
@@ -61,27 +61,33 @@ fn parse_device(text: &str) -> Result<DeviceChoice, String> {
 }
 
 impl Run {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().open()?;
         let planned = self.experiment.plan(&store)?;
-        let jobs = self.jobs.map_or_else(surroundings::threads, usize::from);
-        let device = device::open(self.device).map_err(Trouble::Usage)?;
+        let jobs = self.jobs.map_or_else(environment::threads, usize::from);
+        let device = device::open(self.device).map_err(CliError::Usage)?;
         let options = Options {
             jobs,
             device_slots: 1,
             keep_going: !self.fail_fast,
-            host: surroundings::host(),
+            host: environment::host(),
             device: device.name.clone(),
             program: concat!("assay ", env!("CARGO_PKG_VERSION")).to_owned(),
-            now_unix: surroundings::now_unix,
+            now_unix: environment::now_unix,
         };
-        let summary = self.execute(&planned, &store, &options, World::new(device, jobs))?;
-        let results = Results::read(&planned, &store)?;
-        surroundings::print(&render(&results, self.format.report()))?;
+        let summary = self.execute(&planned, &store, &options, Runtime::new(vec![device], jobs))?;
+        let results = Results::read(&planned.cells, &store)?;
+        environment::print(&render(&results, self.format.report()))?;
         Ok(end(&summary))
     }
 
-    fn execute(&self, planned: &Planned, store: &Store, options: &Options, world: World) -> Result<Summary, Trouble> {
+    fn execute(
+        &self,
+        planned: &Planned,
+        store: &Store,
+        options: &Options,
+        runtime: Runtime,
+    ) -> Result<Summary, CliError> {
         let log = self.log(store, options);
         let progress = Progress::new(self.quiet);
         let cancel = CancelToken::default();
@@ -93,21 +99,21 @@ impl Run {
             progress.show(event);
         };
         let summary =
-            Executor { plan: &planned.plan, store, world: &world, options, events: &events, cancel: &cancel }.run();
+            Executor { plan: &planned.plan, store, runtime: &runtime, options, events: &events, cancel: &cancel }.run();
         progress.finish();
         if let Some(log) = &log {
             log.note(&json!({"event": "ended", "ran": summary.ran, "hits": summary.hits, "aliased": summary.aliased,
                 "taken": summary.taken, "failed": summary.failed.len(), "skipped": summary.skipped, "interrupted": summary.cancelled}));
         }
         if !self.quiet || !summary.failed.is_empty() {
-            surroundings::note(&tell(&summary));
+            environment::note(&tell(&summary));
         }
         Ok(summary)
     }
 
     /// The log of this run. That none can be kept stops nothing.
     fn log(&self, store: &Store, options: &Options) -> Option<RunLog> {
-        let now = surroundings::now_unix();
+        let now = environment::now_unix();
         let id = format!("{now}-{}", std::process::id());
         let header = json!({"schema": "assay.run/1", "experiment": self.experiment.path(), "set": self.experiment.overrides(),
             "started_unix": now, "host": options.host, "device": options.device, "jobs": options.jobs, "program": options.program});
@@ -122,7 +128,7 @@ fn listen_for_interrupts(cancel: CancelToken) {
             std::process::exit(130);
         }
         cancel.cancel();
-        surroundings::note("interrupted: finishing what is being written (press again to stop at once)");
+        environment::note("interrupted: finishing what is being written (press again to stop at once)");
     });
 }
 
@@ -145,12 +151,12 @@ fn tell(summary: &Summary) -> String {
     text
 }
 
-fn end(summary: &Summary) -> End {
+fn end(summary: &Summary) -> Exit {
     if summary.cancelled {
-        End::Interrupted
+        Exit::Interrupted
     } else if summary.failed.is_empty() {
-        End::Done
+        Exit::Done
     } else {
-        End::Failed
+        Exit::Failed
     }
 }

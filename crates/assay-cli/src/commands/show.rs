@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::ExperimentArguments;
 use super::run::ResultFormat;
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Prints the results of an experiment as far as they are in the store; runs nothing.
 #[derive(Args)]
@@ -20,15 +20,15 @@ pub struct Show {
 }
 
 impl Show {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
-        let results = Results::read(&planned, &store)?;
+        let results = Results::read(&planned.cells, &store)?;
         if self.metrics {
-            surroundings::print(&metrics_table(&results))?;
-            return Ok(End::Done);
+            environment::print(&metrics_table(&results))?;
+            return Ok(Exit::Done);
         }
-        surroundings::print(&render(&results, self.format.report()))?;
-        Ok(End::Done)
+        environment::print(&render(&results, self.format.report()))?;
+        Ok(Exit::Done)
     }
 }

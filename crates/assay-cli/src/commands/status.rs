@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ListFormat, StoreArguments, print_json, size};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Says what is in the store and what is being made now.
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub struct Status {
 }
 
 impl Status {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.store.peek();
         let mut kinds: BTreeMap<String, (usize, u64, f64)> = BTreeMap::new();
         for (kind, key) in store.entries()? {
@@ -34,7 +34,7 @@ impl Status {
         if self.format == ListFormat::Json {
             let kinds: Vec<_> = kinds.iter().map(|(kind, (entries, bytes, seconds))| json!({"kind": kind, "entries": entries, "bytes": bytes, "seconds": seconds})).collect();
             print_json("assay.status/1", json!({"store": store.root(), "kinds": kinds, "in_progress": working}))?;
-            return Ok(End::Done);
+            return Ok(Exit::Done);
         }
         let mut text = format!("store {}\n", store.root().display());
         for (kind, (entries, bytes, seconds)) in &kinds {
@@ -46,7 +46,7 @@ impl Status {
         for holder in working {
             let _ = writeln!(text, "being made: {} by process {} on {}", holder.label, holder.pid, holder.host);
         }
-        surroundings::print(&text)?;
-        Ok(End::Done)
+        environment::print(&text)?;
+        Ok(Exit::Done)
     }
 }

@@ -3,7 +3,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ListFormat, StoreArguments, print_json};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Hashes everything in the store again and says what is damaged; exit code 1 if anything is.
 #[derive(Args)]
@@ -16,7 +16,7 @@ pub struct Verify {
 }
 
 impl Verify {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.store.peek();
         let entries = store.entries()?;
         let damaged: Vec<_> = entries.iter().filter_map(|(kind, key)| verify::entry(&store, kind, *key)).collect();
@@ -26,15 +26,15 @@ impl Verify {
             print_json("assay.verify/1", json!({"entries": entries.len(), "damaged": damaged}))?;
         } else {
             for damage in &damaged {
-                surroundings::note(&format!(
+                environment::note(&format!(
                     "damaged: {}: {}; delete {} and run again",
                     damage.kind,
                     damage.what,
                     store.entry(&damage.kind, damage.key).display()
                 ));
             }
-            surroundings::print(&format!("{} entries, {} damaged\n", entries.len(), damaged.len()))?;
+            environment::print(&format!("{} entries, {} damaged\n", entries.len(), damaged.len()))?;
         }
-        Ok(if damaged.is_empty() { End::Done } else { End::Failed })
+        Ok(if damaged.is_empty() { Exit::Done } else { Exit::Failed })
     }
 }

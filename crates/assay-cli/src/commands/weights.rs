@@ -6,7 +6,7 @@ use assay_lab::{GuessReport, WeightsReport, convert_weights, inspect_weights};
 use clap::{Args, Subcommand};
 
 use super::{ListFormat, print_json, size};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Looks at weights files, and converts them.
 #[derive(Args)]
@@ -42,23 +42,23 @@ enum WeightsCommand {
 }
 
 impl Weights {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         match self.command {
             WeightsCommand::Inspect { file, container, format } => {
                 let report = inspect_weights(&file, container.as_deref())?;
                 if format == ListFormat::Json {
                     print_json("assay.weights/1", serde_json::to_value(&report).context("writing JSON")?)?;
                 } else {
-                    surroundings::print(&text(&report))?;
+                    environment::print(&text(&report))?;
                 }
             }
             WeightsCommand::Convert { file, to, container } => {
                 let (bytes, count) = convert_weights(&file, container.as_deref())?;
-                surroundings::write_new(&to, &bytes)?;
-                surroundings::note(&format!("wrote {} ({count} tensors, {})", to.display(), size(bytes.len() as u64)));
+                environment::write_new(&to, &bytes)?;
+                environment::note(&format!("wrote {} ({count} tensors, {})", to.display(), size(bytes.len() as u64)));
             }
         }
-        Ok(End::Done)
+        Ok(Exit::Done)
     }
 }
 

@@ -2,12 +2,12 @@ use std::fmt::Write as _;
 
 use assay_config::nearest;
 use assay_engine::{Node, Provenance, StepKey, Store, explain};
-use assay_lab::{Planned, World};
+use assay_lab::{Planned, Runtime};
 use clap::Args;
 use serde_json::json;
 
 use super::{ExperimentArguments, ListFormat, print_json};
-use crate::{End, Trouble, surroundings};
+use crate::{CliError, Exit, environment};
 
 /// Says why a step is not in the store: what changed since it was last made, with its place in the file.
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub struct Why {
 }
 
 impl Why {
-    pub fn run(self) -> Result<End, Trouble> {
+    pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
         let node = self.find(&planned)?;
@@ -43,7 +43,7 @@ impl Why {
                 "assay.why/1",
                 json!({"label": node.label, "kind": node.kind, "key": node.key, "in_store": is_hit, "before": before, "changes": changes}),
             )?;
-            return Ok(End::Done);
+            return Ok(Exit::Done);
         }
         let mut text = format!("{} ({})\n", self.label, node.key.0.short());
         if is_hit {
@@ -74,22 +74,22 @@ impl Why {
                 change.label
             );
         }
-        surroundings::print(&text)?;
-        Ok(End::Done)
+        environment::print(&text)?;
+        Ok(Exit::Done)
     }
 
-    fn find<'p>(&self, planned: &'p Planned) -> Result<&'p Node<World>, Trouble> {
-        let named = |node: &&Node<World>| node.label == self.label || node.also.contains(&self.label);
+    fn find<'p>(&self, planned: &'p Planned) -> Result<&'p Node<Runtime>, CliError> {
+        let named = |node: &&Node<Runtime>| node.label == self.label || node.also.contains(&self.label);
         planned.plan.nodes().find(named).ok_or_else(|| {
             let labels = planned.plan.nodes().map(|n| n.label.as_str());
             let hint = nearest(&self.label, labels).map_or_else(String::new, |near| format!("; did you mean {near}?"));
-            Trouble::Usage(format!("the plan has no step called {}{hint} (`assay plan --all` lists them)", self.label))
+            CliError::Usage(format!("the plan has no step called {}{hint} (`assay plan --all` lists them)", self.label))
         })
     }
 }
 
 /// The entry that was made last under this label with another key.
-fn latest_of_label(store: &Store, node: &Node<World>, label: &str) -> anyhow::Result<Option<(StepKey, Provenance)>> {
+fn latest_of_label(store: &Store, node: &Node<Runtime>, label: &str) -> anyhow::Result<Option<(StepKey, Provenance)>> {
     let mut latest: Option<(StepKey, Provenance)> = None;
     for (kind, key) in store.entries()? {
         if kind != node.kind || key == node.key {

@@ -16,7 +16,7 @@ use self::access::{AnyVariant, BlankFields, Blanks, Entries, Items, KnownFields,
 
 use crate::names::nearest;
 use crate::paths::{Environment, UserPath};
-use crate::problem::{Place, Problems};
+use crate::problem::{Problems, SourceSpan};
 use crate::tree::{Body, Kind, Tree};
 
 /// A value and the paths that were written in it.
@@ -25,7 +25,7 @@ pub struct Decoded<T> {
     /// The value.
     pub value: T,
     /// Every [`UserPath`] in it, resolved, with its place.
-    pub paths: Vec<(PathBuf, Place)>,
+    pub paths: Vec<(PathBuf, SourceSpan)>,
     /// Whether nothing was wrong with it. A value that is not sound holds stand-ins and may only be checked further.
     pub is_sound: bool,
 }
@@ -72,9 +72,9 @@ struct Session<'a> {
     folder: &'a Path,
     environment: &'a Environment,
     problems: &'a Problems,
-    paths: RefCell<Vec<(PathBuf, Place)>>,
-    absent: &'a HashSet<(Place, &'static str)>,
-    newly_absent: RefCell<Option<(Place, &'static str)>>,
+    paths: RefCell<Vec<(PathBuf, SourceSpan)>>,
+    absent: &'a HashSet<(SourceSpan, &'static str)>,
+    newly_absent: RefCell<Option<(SourceSpan, &'static str)>>,
 }
 
 /// A message on its way up to the value that it is about.

@@ -10,7 +10,7 @@ use crate::decode::{Color, ImageError, Picture};
 use crate::digests::Digests;
 use crate::files::{Files, read};
 use crate::manifest::{Label, Manifest, Sample, Split};
-use crate::source::{Container, Origin};
+use crate::source::{Container, ImageSource};
 
 /// Bytes of an image: a plane of red, one of green, one of blue.
 const IMAGE: usize = 3 * SIDE * SIDE;
@@ -64,7 +64,7 @@ enum Version {
 #[derive(Debug)]
 struct Batch {
     path: PathBuf,
-    origin: Origin,
+    source: ImageSource,
     version: Version,
     pixels: Mutex<Option<Arc<Vec<u8>>>>,
 }
@@ -79,7 +79,7 @@ impl Container for Batch {
         let pixels = match &*kept {
             Some(pixels) => Arc::clone(pixels),
             None => {
-                let read = || parse(&read(&self.origin)?, self.version);
+                let read = || parse(&read(&self.source)?, self.version);
                 let pixels = Arc::new(read().map_err(|e| ImageError::Damaged(format!("{e:#}")))?.1);
                 Arc::clone(kept.insert(pixels))
             }
@@ -127,12 +127,12 @@ fn add_batch(
     version: Version,
     digests: &dyn Digests,
 ) -> anyhow::Result<()> {
-    let origin = base.get(file).context("it is missing")?.clone();
-    let content = base.digests(&[&origin], digests)?[0];
+    let source = base.get(file).context("it is missing")?.clone();
+    let content = base.digests(&[&source], digests)?[0];
     let tag = format!("{version:?}");
     // For each image its digest and its label.
     let listed = digests.memo("cifar batch", &[content.as_bytes(), tag.as_bytes()], &mut || {
-        let (labels, pixels) = parse(&read(&origin)?, version)?;
+        let (labels, pixels) = parse(&read(&source)?, version)?;
         let image = |(pixels, label): (&[u8], &u8)| {
             let mut hasher = blake3::Hasher::new();
             hasher.update(b"32x32 planes").update(pixels);
@@ -140,8 +140,8 @@ fn add_batch(
         };
         Ok(pixels.chunks_exact(IMAGE).zip(&labels).flat_map(image).collect())
     })?;
-    let path = origin.file().map_or_else(|| base.source().to_owned(), Path::to_owned);
-    let batch = Arc::new(Batch { path, origin, version, pixels: Mutex::default() });
+    let path = source.file().map_or_else(|| base.source().to_owned(), Path::to_owned);
+    let batch = Arc::new(Batch { path, source, version, pixels: Mutex::default() });
     let known = manifest.classes.len();
     for (index, image) in listed.chunks_exact(33).enumerate() {
         let label = u32::from(image[32]);
@@ -151,7 +151,7 @@ fn add_batch(
             digest: blake3::Hash::from_bytes(image[..32].try_into().expect("32 bytes")),
             label: Label::Class(label),
             split,
-            origin: Origin::Inside { container: Arc::clone(&batch) as Arc<dyn Container>, index },
+            source: ImageSource::Inside { container: Arc::clone(&batch) as Arc<dyn Container>, index },
         });
     }
     Ok(())

@@ -14,7 +14,7 @@ use anyhow::bail;
 
 use crate::digests::Digests;
 use crate::files::Files;
-use crate::manifest::{Label, Manifest, Mark, Sample, Split};
+use crate::manifest::{Label, Manifest, Presence, Sample, Split};
 
 pub use info::{DatasetInfo, SplitCount, all_datasets};
 
@@ -137,8 +137,8 @@ impl Listing {
         self.rows.push(Row { path, label: Label::Class(class), split });
     }
 
-    fn add_marks(&mut self, split: Split, marks: Vec<Mark>, path: String) {
-        self.rows.push(Row { path, label: Label::Marks(marks.into()), split });
+    fn add_marks(&mut self, split: Split, marks: Vec<Presence>, path: String) {
+        self.rows.push(Row { path, label: Label::MultiLabel(marks.into()), split });
     }
 
     /// Looks for the images.
@@ -154,19 +154,19 @@ impl Listing {
         // An image that is named twice is read once.
         let mut unique: Vec<_> = Vec::new();
         let mut place: HashMap<&str, usize> = HashMap::new();
-        for (row, origin) in self.rows.iter().zip(&origins) {
+        for (row, source) in self.rows.iter().zip(&origins) {
             place.entry(&row.path).or_insert_with(|| {
-                unique.push(*origin);
+                unique.push(*source);
                 unique.len() - 1
             });
         }
         let hashes = base.digests(&unique, digests)?;
-        let samples = self.rows.iter().zip(&origins).map(|(row, origin)| Sample {
+        let samples = self.rows.iter().zip(&origins).map(|(row, source)| Sample {
             path: row.path.clone(),
             digest: hashes[place[row.path.as_str()]],
             label: row.label.clone(),
             split: row.split,
-            origin: (*origin).clone(),
+            source: (*source).clone(),
         });
         Ok(Manifest { samples: samples.collect(), classes: self.classes, ..Manifest::default() })
     }

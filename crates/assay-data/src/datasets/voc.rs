@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 
 use super::Listing;
 use crate::files::Files;
-use crate::manifest::{Mark, Split};
+use crate::manifest::{Presence, Split};
 
 /// `ImageSets/Main/{class}_{train,val,test}.txt`: an image and 1, 0 (difficult) or -1.
 pub fn voc2007(files: &Files) -> anyhow::Result<Listing> {
@@ -20,7 +20,7 @@ pub fn voc2007(files: &Files) -> anyhow::Result<Listing> {
     let classes: Vec<String> = classes.into_iter().collect();
     let mut rows = Vec::new();
     for (name, split) in [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)] {
-        let mut images: BTreeMap<String, Vec<Option<Mark>>> = BTreeMap::new();
+        let mut images: BTreeMap<String, Vec<Option<Presence>>> = BTreeMap::new();
         for (k, class) in classes.iter().enumerate() {
             let list = format!("{LISTS}{class}_{name}.txt");
             for line in base.lines(&list)? {
@@ -34,7 +34,7 @@ pub fn voc2007(files: &Files) -> anyhow::Result<Listing> {
             }
         }
         for (image, marks) in images {
-            let known: Option<Vec<Mark>> = marks.into_iter().collect();
+            let known: Option<Vec<Presence>> = marks.into_iter().collect();
             let known = known.with_context(|| {
                 format!("{}: image {image} is not in the {name} list of every class", base.name(LISTS))
             })?;
@@ -46,11 +46,11 @@ pub fn voc2007(files: &Files) -> anyhow::Result<Listing> {
     Ok(listing)
 }
 
-fn mark_of(text: &str) -> Option<Mark> {
+fn mark_of(text: &str) -> Option<Presence> {
     match text {
-        "1" => Some(Mark::Present),
-        "0" => Some(Mark::Difficult),
-        "-1" => Some(Mark::Absent),
+        "1" => Some(Presence::Present),
+        "0" => Some(Presence::Difficult),
+        "-1" => Some(Presence::Absent),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use super::{classes_of, split_of};
 use crate::digests::Digests;
 use crate::files::content_digests;
 use crate::manifest::{Label, Manifest, Sample, Split};
-use crate::source::Origin;
+use crate::source::ImageSource;
 
 /// Names of the columns of a CSV file.
 #[derive(Clone, Debug)]
@@ -69,14 +69,14 @@ pub fn csv_table(path: &Path, root: &Path, columns: &CsvColumns, digests: &dyn D
         );
     }
     let (classes, index) = classes_of(rows.iter().map(|r| &r.2));
-    let origins: Vec<Origin> = rows.iter().map(|r| Origin::File(r.1.clone())).collect();
+    let origins: Vec<ImageSource> = rows.iter().map(|r| ImageSource::File(r.1.clone())).collect();
     let hashes = content_digests(root, &origins.iter().collect::<Vec<_>>(), digests)?;
-    let sample = |(((path, _, label, split), origin), digest)| Sample {
+    let sample = |(((path, _, label, split), source), digest)| Sample {
         label: Label::Class(index[&label]),
         path,
         digest,
         split,
-        origin,
+        source,
     };
     let samples = rows.into_iter().zip(origins).zip(hashes).map(sample).collect();
     Ok(Manifest { classes, samples, ..Manifest::default() })

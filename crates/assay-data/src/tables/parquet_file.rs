@@ -17,7 +17,7 @@ use super::{classes_of, split_of};
 use crate::decode::{Color, ImageError, Picture};
 use crate::digests::Digests;
 use crate::manifest::{Label, Manifest, Sample, Split};
-use crate::source::{Container, Origin};
+use crate::source::{Container, ImageSource};
 
 /// Names of the columns of Parquet files.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct ParquetColumns {
 }
 
 /// A row group with more bytes is refused.
-const MOST_BYTES: i64 = 4 << 30;
+const MAX_BYTES: i64 = 4 << 30;
 /// Row groups kept in memory: neighbouring images are asked for together.
 const KEPT: usize = 2;
 
@@ -124,7 +124,7 @@ pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digest
             digest,
             label: Label::Class(class),
             split,
-            origin: Origin::Inside { container, index: at },
+            source: ImageSource::Inside { container, index: at },
         });
     }
     ensure!(!samples.is_empty(), "{} holds no rows", path.display());
@@ -169,8 +169,8 @@ fn scan(path: &Path, columns: &ParquetColumns) -> anyhow::Result<Vec<u8>> {
     for group in 0..reader.num_row_groups() {
         let size = reader.metadata().row_group(group).total_byte_size();
         ensure!(
-            size <= MOST_BYTES,
-            "row group {group} has {size} bytes, and at most {MOST_BYTES} are read: write smaller row groups"
+            size <= MAX_BYTES,
+            "row group {group} has {size} bytes, and at most {MAX_BYTES} are read: write smaller row groups"
         );
         let first = starts[group];
         let located = |row: usize| format!("row {}", first + row);

@@ -4,20 +4,16 @@ mod classifier;
 mod few_shot;
 mod knn;
 mod linear;
-mod scores;
 
-use assay_engine::Output;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::experiment::Checker;
-use crate::planner::{CellPlan, PlanError};
-
-pub use scores::{More, Predictions, Scores, Summary};
+use crate::plan::Protocol;
+use assay_config::Checker;
 
 /// A protocol of an experiment.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub enum Protocol {
+pub enum ProtocolSpec {
     /// Accuracy over episodes of a few labelled images of a few classes.
     FewShot(few_shot::FewShot),
     /// Accuracy of weighted nearest neighbours on the test split, as in the evaluation of DINO.
@@ -28,17 +24,8 @@ pub enum Protocol {
     Classifier(classifier::Classifier),
 }
 
-/// What every protocol does.
-pub(crate) trait Protocolled {
-    /// Checks its parameters.
-    fn check(&self, at: &Checker<'_>);
-
-    /// Adds its steps to the plan; returns the one with the scores.
-    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError>;
-}
-
-impl Protocol {
-    pub(crate) fn inner(&self) -> &dyn Protocolled {
+impl ProtocolSpec {
+    pub(crate) fn protocol(&self) -> &dyn Protocol {
         match self {
             Self::FewShot(protocol) => protocol,
             Self::Knn(protocol) => protocol,
@@ -48,6 +35,6 @@ impl Protocol {
     }
 
     pub(crate) fn check(&self, at: &Checker<'_>) {
-        self.inner().check(at);
+        self.protocol().check(at);
     }
 }

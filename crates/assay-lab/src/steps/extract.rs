@@ -4,17 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use assay_data::{ImageSpec, Manifest, Split};
-use assay_engine::{Artifact, Context, Cost, Leaf, Output, Resource, Step, to_canonical_json};
-use assay_nn::{Backbone, Builder, Extractor, InputSpec, Tap, Values, extract};
+use assay_engine::{Artifact, Context, Cost, External, Needs, Output, Step, Threads, to_canonical_json};
+use assay_nn::{Backbone, Builder, Extractor, FeaturePoint, InputSpec, Values, extract};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use super::train::WeightsArtifact;
-use super::{Arrays, array, read_file};
-use crate::data::{ShardImages, prepare};
-use crate::labelled::LabelledImages;
-use crate::weights::CheckpointPlace;
-use crate::world::World;
+use super::{Arrays, Runtime, array, read_file};
+use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, prepare};
 
 /// A model as far as it matters to its features.
 #[derive(Clone, Serialize)]
@@ -26,8 +23,8 @@ pub struct ModelRecipe {
     /// How pixels become its input.
     pub input: InputSpec,
     /// Where its features are taken.
-    #[serde(skip_serializing_if = "Tap::is_end")]
-    pub tap: Tap,
+    #[serde(skip_serializing_if = "FeaturePoint::is_end")]
+    pub point: FeaturePoint,
 }
 
 /// Weights as far as they matter.
@@ -38,7 +35,7 @@ pub enum WeightsRecipe {
     /// Drawn from this seed.
     Random(u64),
     /// These tensors.
-    Tensors(Leaf<CheckpointPlace>),
+    Tensors(External<CheckpointPlace>),
     /// Those that another step trains.
     Trained(Output<WeightsArtifact>),
 }
@@ -51,7 +48,7 @@ pub struct ExtractShard {
     /// How images are prepared.
     pub image: ImageSpec,
     /// The images.
-    pub images: Leaf<ShardImages>,
+    pub images: External<ShardImages>,
     /// Number of images; for predictions of cost, and told by `images` already.
     #[serde(skip)]
     pub count: usize,
@@ -63,8 +60,8 @@ pub struct ExtractShard {
 }
 
 impl ExtractShard {
-    fn load(&self, context: &Context<'_, World>) -> anyhow::Result<Extractor> {
-        let device = context.world().device.clone();
+    fn load(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Extractor> {
+        let device = context.runtime().devices[context.device()].clone();
         let model = &self.model;
         let build = |values: Values<'_>| model.backbone.build(&mut Builder::new(&device.device, values));
         let net = match &model.weights {
@@ -74,29 +71,29 @@ impl ExtractShard {
             WeightsRecipe::Trained(output) => build(Values::Given(&context.load(output)?.tensors)),
         };
         Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px as usize)
-            .at(self.model.tap.clone()))
+            .at(self.model.point.clone()))
     }
 }
 
-impl Step<World> for ExtractShard {
+impl Step<Runtime> for ExtractShard {
     const KIND: &'static str = "features";
     const VERSION: u32 = 2;
     type Output = Features;
 
-    fn resource(&self) -> Resource {
-        Resource::Device
+    fn needs(&self) -> Needs {
+        Needs { threads: Threads::All, device: true, ..Needs::default() }
     }
 
     fn cost(&self) -> Cost {
         Cost { group: format!("{} {} px", self.model.backbone.name(), self.image.crop_px), units: self.count as f64 }
     }
 
-    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<Features> {
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Features> {
         let name = format!("{} {}", to_canonical_json(&self.model)?, self.image.crop_px);
-        let extractor = context.world().extractor(&name, || self.load(context))?;
+        let extractor = context.runtime().extractor(&name, || self.load(context))?;
         let samples = &context.open(&self.images).samples;
         let channels = self.image.color.channels();
-        let pictures = self.shares_pictures.then(|| &context.world().pictures);
+        let pictures = self.shares_pictures.then(|| &context.runtime().pictures);
         let load = |i: usize| {
             let pixels = prepare(&samples[i], &self.image, pictures)?;
             Ok(self.model.input.apply(&pixels, channels))
@@ -106,7 +103,7 @@ impl Step<World> for ExtractShard {
             progress(done as u64);
             cancel().map_err(anyhow::Error::from)
         };
-        let values = extract(&extractor, samples.len(), context.world().workers, load, tick)?;
+        let values = extract(&extractor, samples.len(), context.runtime().workers, load, tick)?;
         let dim = values.len() / samples.len().max(1);
         if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
             anyhow::bail!(
@@ -165,7 +162,7 @@ impl FeatureTable {
     /// # Errors
     /// When a shard is damaged or an image is in none of them.
     pub fn load(
-        context: &Context<'_, World>,
+        context: &Context<'_, Runtime>,
         shards: &[Output<Features>],
         manifest: &Manifest,
     ) -> anyhow::Result<Self> {
@@ -177,7 +174,7 @@ impl FeatureTable {
     /// # Errors
     /// When a shard is damaged or an image is in none of them.
     pub fn rows(
-        context: &Context<'_, World>,
+        context: &Context<'_, Runtime>,
         shards: &[Output<Features>],
         images: &LabelledImages,
     ) -> anyhow::Result<Self> {
@@ -185,7 +182,7 @@ impl FeatureTable {
     }
 
     fn join<'s>(
-        context: &Context<'_, World>,
+        context: &Context<'_, Runtime>,
         shards: &[Output<Features>],
         images: impl ExactSizeIterator<Item = (&'s [u8; 32], &'s str)>,
     ) -> anyhow::Result<Self> {

@@ -8,16 +8,15 @@ use std::sync::Mutex;
 use anyhow::Context as _;
 use assay_data::ImageSpec;
 use assay_data::augment::Views;
-use assay_engine::{Artifact, Context, Cost, Leaf, Resource, Step};
+use assay_engine::{Artifact, Context, Cost, External, Needs, Step, Threads};
 use assay_nn::{
     Backbone, Batch, InputSpec, Loss, RawTensor, TrainSpec, TrainingHooks, from_safetensors, to_safetensors, train,
 };
 use assay_stats::Stream;
 use serde::Serialize;
 
-use super::read_file;
-use crate::data::{TaskData, prepare};
-use crate::world::World;
+use super::{Runtime, read_file};
+use crate::outside::{TaskData, prepare};
 
 /// What is minimised, as far as it matters.
 #[derive(Clone, Debug, Serialize)]
@@ -43,7 +42,7 @@ pub struct TrainBackbone {
     /// How images are prepared.
     pub image: ImageSpec,
     /// What is learnt from.
-    pub manifest: Leaf<TaskData>,
+    pub manifest: External<TaskData>,
     /// What is minimised.
     pub method: TrainRecipe,
     /// Number of steps.
@@ -65,13 +64,13 @@ pub struct TrainBackbone {
 /// How often a checkpoint is kept to resume from.
 const CHECKPOINT_EVERY: u32 = 50;
 
-impl Step<World> for TrainBackbone {
+impl Step<Runtime> for TrainBackbone {
     const KIND: &'static str = "weights";
     const VERSION: u32 = 1;
     type Output = WeightsArtifact;
 
-    fn resource(&self) -> Resource {
-        Resource::Device
+    fn needs(&self) -> Needs {
+        Needs { threads: Threads::All, device: true, ..Needs::default() }
     }
 
     fn cost(&self) -> Cost {
@@ -82,7 +81,7 @@ impl Step<World> for TrainBackbone {
         }
     }
 
-    fn run(&self, context: &Context<'_, World>) -> anyhow::Result<WeightsArtifact> {
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<WeightsArtifact> {
         let manifest = &context.open(&self.manifest).manifest;
         let images =
             manifest.samples.iter().map(|s| prepare(s, &self.image, None)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -105,7 +104,7 @@ impl Step<World> for TrainBackbone {
             tick: &tick,
             resume: Some((&scratch, CHECKPOINT_EVERY)),
         };
-        let trained = train(&self.backbone, &spec, &hooks, &context.world().device.device)?;
+        let trained = train(&self.backbone, &spec, &hooks, &context.runtime().devices[context.device()].device)?;
         Ok(WeightsArtifact { tensors: trained.tensors, losses: trained.losses })
     }
 }

@@ -28,7 +28,7 @@ pub struct Conv4 {
 
 impl Conv4 {
     /// What is wrong with the numbers.
-    pub(super) fn fault(&self) -> Option<&'static str> {
+    pub(super) fn invalid_because(&self) -> Option<&'static str> {
         if ![1, 3].contains(&self.channels) {
             Some("`channels` must be 1 (grey) or 3 (RGB)")
         } else if !(1..=4096).contains(&self.width) {

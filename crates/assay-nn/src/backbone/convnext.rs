@@ -10,7 +10,7 @@ use burn::tensor::activation::gelu;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tap::{Activation, Tap};
+use super::point::{Activation, FeaturePoint};
 use crate::builder::{Builder, Init};
 use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
 
@@ -66,7 +66,7 @@ impl ConvNeXt {
     }
 
     /// What is wrong with the numbers.
-    pub(super) fn fault(&self) -> Option<&'static str> {
+    pub(super) fn invalid_because(&self) -> Option<&'static str> {
         let (depths, width) = self.shape();
         if depths.iter().any(|d| !(1..=200).contains(d)) || !(1..=1024).contains(&width) {
             Some("`depths` must be from 1 to 200, and `width` from 1 to 1024")
@@ -133,9 +133,9 @@ impl ConvNeXtNet {
         Self { stages, stem_norm, norm }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>, tap: &Tap) -> Activation {
+    pub(super) fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Activation {
         let mut x = x;
-        for (i, stage) in self.stages[..tap.layer.unwrap_or(self.stages.len())].iter().enumerate() {
+        for (i, stage) in self.stages[..point.layer.unwrap_or(self.stages.len())].iter().enumerate() {
             if let Some(norm) = &stage.norm {
                 x = normalised(x, norm);
             }

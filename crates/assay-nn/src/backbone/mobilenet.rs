@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tap::Activation;
+use super::point::Activation;
 use crate::builder::Builder;
 use crate::layers::{ConvBn, ConvSpec};
 
@@ -39,7 +39,7 @@ impl MobileNetV2 {
     }
 
     /// What is wrong with the numbers.
-    pub(super) fn fault(&self) -> Option<&'static str> {
+    pub(super) fn invalid_because(&self) -> Option<&'static str> {
         (!(0.05..=4.0).contains(&self.width)).then_some("`width` must be from 0.05 to 4")
     }
 }

@@ -7,9 +7,9 @@ mod conv4;
 mod convnext;
 mod mobilenet;
 mod names;
+mod point;
 mod positions;
 mod resnet;
-mod tap;
 mod vit;
 
 use burn::module::Module;
@@ -23,10 +23,10 @@ use assay_weights::{Naming, TensorShape, Wanted};
 pub use conv4::{CONV4_WIDTH, Conv4};
 pub use convnext::{ConvNeXt, ConvNeXtSize};
 pub use mobilenet::MobileNetV2;
+use point::Activation;
+pub use point::{FeaturePoint, Pool};
 pub use positions::Positions;
 pub use resnet::{ResNet, ResNetBlock};
-use tap::Activation;
-pub use tap::{Pool, Tap};
 pub use vit::{Clip, DinoV2, ViT, ViTSize};
 
 /// A network without its classifier.
@@ -222,25 +222,25 @@ impl Backbone {
     }
 
     /// What is wrong with its parameters.
-    pub fn fault(&self) -> Option<&'static str> {
+    pub fn invalid_because(&self) -> Option<&'static str> {
         match self.family() {
             Family::Pixels | Family::CifarResNet(_) => None,
-            Family::Conv4(spec) => spec.fault(),
-            Family::ResNet(spec) => spec.fault(),
-            Family::ViT(spec) => spec.fault(),
-            Family::ConvNeXt(spec) => spec.fault(),
-            Family::MobileNetV2(spec) => spec.fault(),
+            Family::Conv4(spec) => spec.invalid_because(),
+            Family::ResNet(spec) => spec.invalid_because(),
+            Family::ViT(spec) => spec.invalid_because(),
+            Family::ConvNeXt(spec) => spec.invalid_because(),
+            Family::MobileNetV2(spec) => spec.invalid_because(),
         }
     }
 
     /// Pixels that an image must at least have on a side.
-    pub fn least_side(&self) -> usize {
+    pub fn min_image_size(&self) -> usize {
         match self.family() {
             Family::Pixels => 1,
             Family::Conv4(_) => 16,
             Family::CifarResNet(_) => 4,
             Family::ResNet(_) | Family::ConvNeXt(_) | Family::MobileNetV2(_) => 32,
-            Family::ViT(spec) => spec.least_side(),
+            Family::ViT(spec) => spec.min_image_size(),
         }
     }
 
@@ -248,7 +248,7 @@ impl Backbone {
     ///
     /// # Errors
     /// Says what may be written.
-    pub fn tap(&self, layer: Option<&str>, pool: Option<Pool>) -> Result<Tap, String> {
+    pub fn point(&self, layer: Option<&str>, pool: Option<Pool>) -> Result<FeaturePoint, String> {
         let (word, count) = match self.family() {
             Family::ResNet(_) | Family::ConvNeXt(_) => ("layer", 4),
             Family::ViT(ref spec) => ("block", spec.depth()),
@@ -279,29 +279,29 @@ impl Backbone {
         let layer =
             layer.filter(|n| is_vit && *n != count || !is_vit && (*n != 4 || matches!(self, Self::ConvNeXt(_))));
         let usual = if is_vit { Pool::Cls } else { Pool::Gap };
-        Ok(Tap { layer, pool: pool.filter(|p| *p != usual) })
+        Ok(FeaturePoint { layer, pool: pool.filter(|p| *p != usual) })
     }
 
     /// Number of features for an input of `channels` × `side` × `side`; `None` when the input is too small.
-    pub fn features(&self, channels: usize, side: usize, tap: &Tap) -> Option<usize> {
-        if side < self.least_side() {
+    pub fn features(&self, channels: usize, side: usize, point: &FeaturePoint) -> Option<usize> {
+        if side < self.min_image_size() {
             return None;
         }
         let square = |side: usize| side * side;
-        let pool = tap.pool;
+        let pool = point.pool;
         Some(match self.family() {
             Family::Pixels => channels * square(side),
             Family::Conv4(spec) => spec.width as usize * square(side / 16),
             Family::CifarResNet(_) => 64,
             Family::ResNet(spec) => {
-                let stage = tap.layer.unwrap_or(4);
+                let stage = point.layer.unwrap_or(4);
                 pool.unwrap_or(Pool::Gap).features(spec.channels(stage), square(spec.side(stage, side)))
             }
             Family::ViT(spec) => {
-                pool.unwrap_or(Pool::Cls).features(spec.width(tap.layer.is_none()), spec.patches(side)?)
+                pool.unwrap_or(Pool::Cls).features(spec.width(point.layer.is_none()), spec.patches(side)?)
             }
             Family::ConvNeXt(spec) => {
-                let stage = tap.layer.unwrap_or(4);
+                let stage = point.layer.unwrap_or(4);
                 pool.unwrap_or(Pool::Gap).features(spec.channels(stage), square(ConvNeXt::side(stage, side)))
             }
             Family::MobileNetV2(spec) => spec.features(),
@@ -349,17 +349,17 @@ impl Backbone {
 
 impl Net {
     /// B × C × H × W → B × D
-    pub fn forward(&self, x: Tensor<4>, tap: &Tap) -> Tensor<2> {
-        let pooled = |activation: Activation, usual| activation.pool(tap.pool.unwrap_or(usual));
+    pub fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Tensor<2> {
+        let pooled = |activation: Activation, usual| activation.pool(point.pool.unwrap_or(usual));
         match self {
             Self::Conv4(net) => net.forward(x),
             Self::CifarResNet(net) => net.forward(x),
-            Self::ResNet(net) => pooled(net.forward(x, tap), Pool::Gap),
-            Self::ViT(net) => pooled(net.forward(x, tap), Pool::Cls),
+            Self::ResNet(net) => pooled(net.forward(x, point), Pool::Gap),
+            Self::ViT(net) => pooled(net.forward(x, point), Pool::Cls),
             Self::ConvNeXt(net) => {
-                let features = pooled(net.forward(x, tap), Pool::Gap);
+                let features = pooled(net.forward(x, point), Pool::Gap);
                 // The norm at the end is made for pooled features.
-                if tap.is_end() { net.finish(features) } else { features }
+                if point.is_end() { net.finish(features) } else { features }
             }
             Self::MobileNetV2(net) => pooled(net.forward(x), Pool::Gap),
         }

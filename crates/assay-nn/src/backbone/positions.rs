@@ -64,8 +64,8 @@ fn weights(from: usize, to: usize, how: Positions) -> Vec<Vec<(usize, f64)>> {
         // a = −0.75, and the edge repeated.
         let source = center - 0.5;
         let first = source.floor() as i64 - 1;
-        let tap = |i: i64| (i.clamp(0, last) as usize, cubic(i as f64 - source, -0.75));
-        (first..first + 4).map(tap).collect()
+        let point = |i: i64| (i.clamp(0, last) as usize, cubic(i as f64 - source, -0.75));
+        (first..first + 4).map(point).collect()
     };
     (0..to).map(place).collect()
 }

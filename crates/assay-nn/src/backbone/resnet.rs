@@ -9,7 +9,7 @@ use burn::tensor::activation::relu;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tap::{Activation, Tap};
+use super::point::{Activation, FeaturePoint};
 use crate::builder::Builder;
 use crate::layers::{ConvBn, ConvSpec, Padding, max_pool};
 
@@ -121,7 +121,7 @@ impl ResNet {
     }
 
     /// What is wrong with the numbers.
-    pub(super) fn fault(&self) -> Option<&'static str> {
+    pub(super) fn invalid_because(&self) -> Option<&'static str> {
         if self.depths.iter().any(|d| !(1..=200).contains(d)) {
             Some("`depths` must be from 1 to 200")
         } else if !(1..=2048).contains(&self.width) {
@@ -192,10 +192,10 @@ impl ResNetNet {
         Self { stem, stages, padding: spec.padding }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>, tap: &Tap) -> Activation {
+    pub(super) fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Activation {
         let x = relu(self.stem.forward(x));
         let x = max_pool(x, 3, 2, self.padding.pool());
-        let stages = &self.stages[..tap.layer.unwrap_or(self.stages.len())];
+        let stages = &self.stages[..point.layer.unwrap_or(self.stages.len())];
         Activation::Map(stages.iter().flatten().fold(x, |x, block| block.forward(x)))
     }
 

@@ -10,8 +10,8 @@ use burn::tensor::{Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::point::{Activation, FeaturePoint};
 use super::positions::{Positions, resize};
-use super::tap::{Activation, Tap};
 use crate::builder::{Builder, Init};
 use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
 
@@ -217,12 +217,12 @@ impl Spec {
     }
 
     /// Pixels that an image must at least have on a side.
-    pub(super) fn least_side(&self) -> usize {
+    pub(super) fn min_image_size(&self) -> usize {
         self.patch
     }
 
     /// What is wrong with the numbers.
-    pub(super) fn fault(&self) -> Option<&'static str> {
+    pub(super) fn invalid_because(&self) -> Option<&'static str> {
         let Shape { width, depth, heads } = self.shape;
         if !(1..=8192).contains(&width) || !(1..=128).contains(&depth) {
             Some("`width` must be from 1 to 8192, and `depth` from 1 to 128")
@@ -250,7 +250,7 @@ pub struct ViTNet {
     registers: Option<Param<Tensor<2>>>,
     /// Of the class token, then of the grid: T × D.
     embedding: Param<Tensor<2>>,
-    before: Option<LayerNorm>,
+    pre_norm: Option<LayerNorm>,
     blocks: Vec<Block>,
     norm: LayerNorm,
     projection: Option<Param<Tensor<2>>>,
@@ -331,7 +331,7 @@ impl ViTNet {
         let embedding = builder.squeezed(names.embedding, lead, [positions, width], SMALL);
         let registers =
             (spec.registers > 0).then(|| builder.squeezed("register_tokens", lead, [spec.registers, width], SMALL));
-        let before = is_clip.then(|| layer_norm(builder, "ln_pre", width, epsilon));
+        let pre_norm = is_clip.then(|| layer_norm(builder, "ln_pre", width, epsilon));
         let blocks = (0..spec.shape.depth).map(|i| Block::build(builder, spec, &names, i, epsilon)).collect();
         let norm = layer_norm(builder, names.norm, width, epsilon);
         let projection =
@@ -341,7 +341,7 @@ impl ViTNet {
             class_token,
             registers,
             embedding,
-            before,
+            pre_norm,
             blocks,
             norm,
             projection,
@@ -350,7 +350,7 @@ impl ViTNet {
         }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>, tap: &Tap) -> Activation {
+    pub(super) fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Activation {
         let side = x.dims()[2] / self.patch;
         let x = self.patches.forward(x);
         let [b, d, h, w] = x.dims();
@@ -358,27 +358,27 @@ impl ViTNet {
         let class: Tensor<3> = self.class_token.val().unsqueeze();
         let x = Tensor::cat(vec![class.expand([b, 1, d]), x], 1);
         let mut x = x + self.embedding(side).unsqueeze();
-        let mut before = 1;
+        let mut prefix_tokens = 1;
         if let Some(registers) = &self.registers {
             let registers: Tensor<3> = registers.val().unsqueeze();
             let count = registers.dims()[1];
             let (class, patches) = (x.clone().slice([0..b, 0..1]), x.slice([0..b, 1..h * w + 1]));
             x = Tensor::cat(vec![class, registers.expand([b, count, d]), patches], 1);
-            before += count;
+            prefix_tokens += count;
         }
-        if let Some(norm) = &self.before {
+        if let Some(norm) = &self.pre_norm {
             x = norm.forward(x);
         }
-        let depth = tap.layer.unwrap_or(self.blocks.len());
+        let depth = point.layer.unwrap_or(self.blocks.len());
         // Deviation: CLIP normalises the class token alone, which gives the same class token.
         let mut tokens = self.norm.forward(self.blocks[..depth].iter().fold(x, |x, block| block.forward(x)));
-        if let (Some(projection), None) = (&self.projection, tap.layer) {
+        if let (Some(projection), None) = (&self.projection, point.layer) {
             let [b, t, d] = tokens.dims();
             let projected = tokens.reshape([b * t, d]).matmul(projection.val());
             let output = projected.dims()[1];
             tokens = projected.reshape([b, t, output]);
         }
-        Activation::Tokens { tokens, before }
+        Activation::Tokens { tokens, prefix_tokens }
     }
 
     /// Position embeddings for a grid of this side.

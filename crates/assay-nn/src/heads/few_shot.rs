@@ -44,7 +44,7 @@ pub struct FewShotRule {
 
 /// Episodes of one shape, as rows of a feature matrix.
 #[derive(Clone, Copy, Debug)]
-pub struct Trials<'a> {
+pub struct Episodes<'a> {
     /// Classes in an episode.
     pub ways: usize,
     /// Support images of each class.
@@ -58,7 +58,7 @@ pub struct Trials<'a> {
 }
 
 /// Above this many images the matrix of all inner products would take more than a gigabyte.
-const MOST_IMAGES: usize = 16_384;
+const MAX_IMAGES: usize = 16_384;
 
 /// Accuracy of each episode. `features` is N × `dim`; ties go to the first way.
 ///
@@ -67,7 +67,7 @@ const MOST_IMAGES: usize = 16_384;
 pub fn few_shot_accuracies(
     features: &[f32],
     dim: usize,
-    trials: Trials<'_>,
+    trials: Episodes<'_>,
     rule: FewShotRule,
     device: &Device,
 ) -> Vec<f64> {
@@ -87,7 +87,7 @@ pub fn few_shot_accuracies(
     }
     let count = used.len() / dim;
     let each = trials.ways * trials.shots + trials.queries.len() / episodes;
-    let products: Box<dyn Products> = if count <= MOST_IMAGES && count * count <= episodes * each * each {
+    let products: Box<dyn Products> = if count <= MAX_IMAGES && count * count <= episodes * each * each {
         let x = matrix(&used, dim, device);
         let gram = x.clone().matmul(x.transpose()).into_data().iter::<f32>().collect();
         Box::new(Gram { products: gram, count })
@@ -112,14 +112,14 @@ struct Remapped {
 }
 
 impl Remapped {
-    fn new(trials: Trials<'_>, rows: &[u32]) -> Self {
+    fn new(trials: Episodes<'_>, rows: &[u32]) -> Self {
         let map = |list: &[u32]| list.iter().map(|i| rows[*i as usize]).collect();
         Self { support: map(trials.support), queries: map(trials.queries) }
     }
 }
 
 /// The features that some episode uses, and for each row of `features` its row among them.
-fn compact(features: &[f32], dim: usize, trials: Trials<'_>) -> (Vec<f32>, Vec<u32>) {
+fn compact(features: &[f32], dim: usize, trials: Episodes<'_>) -> (Vec<f32>, Vec<u32>) {
     let mut rows = vec![u32::MAX; features.len() / dim];
     trials.support.iter().chain(trials.queries).for_each(|i| rows[*i as usize] = 0);
     let mut used = Vec::new();
@@ -274,10 +274,10 @@ mod tests {
     fn by_hand() {
         let device = open(DeviceChoice::Cpu).unwrap().device;
         let features = [1.0, 0.0, 3.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.9, 1.0, 2.0, 0.5f32];
-        let trials = Trials { ways: 2, shots: 2, support: &[0, 1, 2, 3], queries: &[4, 5], query_ways: &[1, 0] };
+        let trials = Episodes { ways: 2, shots: 2, support: &[0, 1, 2, 3], queries: &[4, 5], query_ways: &[1, 0] };
         // Means (2, 0) and (0, 1): (0.9, 1) is closer to the second, (2, 0.5) to the first.
         assert_eq!(few_shot_accuracies(&features, 2, trials, ALL[0], &device), [1.0]);
-        let swapped = Trials { query_ways: &[0, 0], ..trials };
+        let swapped = Episodes { query_ways: &[0, 0], ..trials };
         assert_eq!(few_shot_accuracies(&features, 2, swapped, ALL[0], &device), [0.5]);
         // Nearest single support of (0.9, 1) by distance: (0, 1) at 0.81, (1, 0) at 1.01.
         let nearest = FewShotRule { normalize: false, ..ALL[2] };
@@ -296,7 +296,7 @@ mod tests {
             let support = draw(&mut stream, episodes * ways * shots);
             let asked = draw(&mut stream, episodes * queries);
             let answers: Vec<u32> = (0..episodes * queries).map(|_| stream.below(ways) as u32).collect();
-            let trials = Trials { ways, shots, support: &support, queries: &asked, query_ways: &answers };
+            let trials = Episodes { ways, shots, support: &support, queries: &asked, query_ways: &answers };
             for rule in ALL {
                 let found = few_shot_accuracies(&features, dim, trials, rule, &device);
                 assert_eq!(found, slow(&features, dim, trials, rule), "{rule:?} with {episodes} episodes");
@@ -305,7 +305,7 @@ mod tests {
     }
 
     /// The definition, in f64.
-    fn slow(features: &[f32], dim: usize, t: Trials<'_>, rule: FewShotRule) -> Vec<f64> {
+    fn slow(features: &[f32], dim: usize, t: Episodes<'_>, rule: FewShotRule) -> Vec<f64> {
         let length = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
         let row = |i: u32| -> Vec<f64> {
             let v: Vec<f64> = features[i as usize * dim..][..dim].iter().map(|x| f64::from(*x)).collect();

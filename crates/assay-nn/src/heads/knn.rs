@@ -44,7 +44,7 @@ fn vote(similarities: &[f32], labels: &[u32], classes: usize, k: usize, temperat
         order.select_nth_unstable_by(k - 1, closer);
         order.truncate(k);
     }
-    // Summed in one order, whatever the selection left.
+    // Summed in one order, whatever the filter left.
     order.sort_unstable_by(closer);
     let mut votes = vec![0.0f64; classes];
     for i in order {

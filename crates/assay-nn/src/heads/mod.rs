@@ -5,7 +5,7 @@ mod few_shot;
 mod knn;
 
 pub use classifier::Head;
-pub use few_shot::{FewShotClassifier, FewShotDistance, FewShotRule, Trials, few_shot_accuracies};
+pub use few_shot::{Episodes, FewShotClassifier, FewShotDistance, FewShotRule, few_shot_accuracies};
 pub use knn::knn_predictions;
 
 use burn::tensor::{Device, Tensor, TensorData};

@@ -1,0 +1,80 @@
+//! What is found of a task's files, before anything is run.
+
+use std::path::Path;
+
+use assay_config::{Environment, Problem};
+use assay_data::Split;
+use assay_engine::{Facts, Store};
+
+use super::TaskData;
+use crate::spec::Experiment;
+
+/// What is found of a task's files.
+#[derive(Clone, Debug, Default)]
+pub struct DataReport {
+    /// Where the files should be; absent for datasets that are not official.
+    pub root: Option<String>,
+    /// How the folder should look.
+    pub layout: Vec<&'static str>,
+    /// Where the files are to be had.
+    pub source: Option<&'static str>,
+    /// What is known of the licence.
+    pub licence: Option<&'static str>,
+    /// Number of classes that were found.
+    pub classes: usize,
+    /// For each split with images: its name, their number, and the published number.
+    pub splits: Vec<(String, usize, Option<usize>)>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// Why the files cannot be used.
+    pub error: Option<String>,
+}
+
+/// Looks at the files of a task of an experiment or a catalogue.
+///
+/// # Errors
+/// What is wrong with the file, or that it has no such task.
+pub fn check_data(
+    path: &Path,
+    task: &str,
+    environment: Environment,
+    store: &Store,
+) -> Result<DataReport, Vec<Problem>> {
+    let experiment = Experiment::load_catalogue(path, environment);
+    let Some(spec) = experiment.tasks.get(task) else {
+        experiment.note_unknown_task(task);
+        return Err(experiment.document.problems.into_list());
+    };
+    let mut report = DataReport::default();
+    let mut published = Vec::new();
+    if let Some((official, root, _)) = spec.dataset.official() {
+        let info = official.info();
+        report.root = Some(root.0.display().to_string());
+        report.layout = info.layout.to_vec();
+        (report.source, report.licence) = (Some(info.source), Some(info.licence));
+        published = official.counts();
+        if !root.0.exists() {
+            report.error = Some(format!("{} does not exist", root.0.display()));
+            return Ok(report);
+        }
+    }
+    let facts = Facts::open(store.facts_folder());
+    match TaskData::load(spec, &facts) {
+        Err(error) => report.error = Some(format!("{error:#}")),
+        Ok(data) => {
+            report.classes = data.manifest.classes.len();
+            for split in [Split::Train, Split::Val, Split::Test, Split::Whole] {
+                let found = data.manifest.count(split);
+                let expected = published.iter().find(|c| c.split == split).map(|c| c.images);
+                if found > 0 || expected.is_some() {
+                    report.splits.push((format!("{split:?}"), found, expected));
+                }
+            }
+            report.notes.extend(data.manifest.notes.iter().chain(&data.repeated).cloned());
+            report.notes.extend(data.skipped.iter().map(|path| format!("{path} cannot be decoded and is left out")));
+        }
+    }
+    // What was hashed need not be hashed again; a store that cannot be written is no reason to fail here.
+    let _ = facts.save();
+    Ok(report)
+}

@@ -1,0 +1,112 @@
+//! What is in a weights file, for people who want to name it in an experiment.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use assay_nn::device::{DeviceChoice, open};
+use assay_nn::{AuditError, Checkpoint, Found, Guess, identify, to_safetensors};
+use serde::Serialize;
+
+use super::weights::written;
+
+/// What is in a weights file.
+#[derive(Clone, Debug, Serialize)]
+pub struct WeightsReport {
+    /// Kind of file, such as `torch zip`.
+    pub format: &'static str,
+    /// Key under which the tensors were, if they were nested.
+    pub container: Option<String>,
+    /// The tensors, by name.
+    pub tensors: Vec<TensorReport>,
+    /// The backbone that fits best; absent when nothing of any known one is in it.
+    pub guess: Option<GuessReport>,
+}
+
+/// A tensor of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct TensorReport {
+    /// Its name.
+    pub name: String,
+    /// What its numbers are, such as `f32`.
+    pub dtype: &'static str,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How many of its numbers are not finite.
+    pub not_finite: usize,
+}
+
+/// The backbone that fits a file best.
+#[derive(Clone, Debug, Serialize)]
+pub struct GuessReport {
+    /// It, as an experiment has it.
+    pub backbone: String,
+    /// Tensors of it that are in the file.
+    pub present: usize,
+    /// Tensors that it has.
+    pub needed: usize,
+    /// Beginning of their names; absent when the audit fails.
+    pub prefix: Option<String>,
+    /// Whose names they are, where not those of the backbone's authors.
+    pub naming: Option<&'static str>,
+    /// Whether its own classifier is there as well.
+    pub has_classifier: bool,
+    /// What is wrong, line by line.
+    pub problems: Vec<String>,
+    /// What to do about it, or what else to know.
+    pub help: Option<String>,
+}
+
+/// Looks at a weights file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<WeightsReport> {
+    let checkpoint = read(path, container)?;
+    let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
+    let guess = identify(&checkpoint, &device).map(GuessReport::from);
+    let tensor = |(name, tensor): (&String, &assay_nn::RawTensor)| TensorReport {
+        name: name.clone(),
+        dtype: tensor.dtype.name(),
+        shape: tensor.shape.clone(),
+        not_finite: tensor.to_f32().iter().filter(|v| !v.is_finite()).count(),
+    };
+    let tensors = checkpoint.tensors.iter().map(tensor).collect();
+    Ok(WeightsReport { format: checkpoint.format, container: checkpoint.container, tensors, guess })
+}
+
+impl From<Guess> for GuessReport {
+    fn from(guess: Guess) -> Self {
+        let classifier = guess.backbone.classifier();
+        let report = Self {
+            backbone: written(&guess.backbone),
+            present: guess.present,
+            needed: guess.needed,
+            prefix: None,
+            naming: None,
+            has_classifier: false,
+            problems: Vec::new(),
+            help: None,
+        };
+        match guess.audit {
+            Ok(Found { tensors, prefix, naming, advice }) => {
+                let has_classifier = classifier.is_some_and(|head| tensors.contains_key(&format!("{head}.weight")));
+                Self { prefix: Some(prefix), naming, has_classifier, help: advice.map(str::to_owned), ..report }
+            }
+            Err(AuditError { lines, help }) => Self { problems: lines, help, ..report },
+        }
+    }
+}
+
+/// The tensors of a weights file as the bytes of a safetensors file, under their names and in their layout there; a model made
+/// of it is the same model. With how many tensors there are.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn convert_weights(path: &Path, container: Option<&str>) -> anyhow::Result<(Vec<u8>, usize)> {
+    let checkpoint = read(path, container)?;
+    Ok((to_safetensors(&checkpoint.tensors)?, checkpoint.tensors.len()))
+}
+
+fn read(path: &Path, container: Option<&str>) -> anyhow::Result<Checkpoint> {
+    Checkpoint::open(&Checkpoint::locate(path), container).with_context(|| path.display().to_string())
+}

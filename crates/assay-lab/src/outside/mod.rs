@@ -1,0 +1,17 @@
+//! What planning looks at outside the experiment: datasets, weights files, and what is in them.
+//!
+//! **Invariant.** Nothing here plans a step. Everything found comes with the digest of what it was found to be.
+
+mod data_report;
+mod inspect;
+mod labelled;
+mod pictures;
+mod task_data;
+mod weights;
+
+pub use data_report::{DataReport, check_data};
+pub use inspect::{GuessReport, TensorReport, WeightsReport, convert_weights, inspect_weights};
+pub use labelled::{LabelledImages, Labels};
+pub use pictures::Pictures;
+pub use task_data::{ShardImages, TaskData, prepare};
+pub use weights::{CheckpointPlace, FileFacts, audit};

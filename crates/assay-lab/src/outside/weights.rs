@@ -1,0 +1,150 @@
+//! Weights files as the planner sees them: audited, with a digest over tensors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use assay_config::to_ron;
+use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
+use assay_nn::device::{DeviceChoice, open};
+use assay_nn::{AuditError, Backbone, Checkpoint, CheckpointError, Found, RawTensor, TensorFilter, identify, select};
+use serde::Serialize;
+
+use crate::spec::FileWeights;
+
+/// Where the tensors of a model are.
+#[derive(Debug)]
+pub struct CheckpointPlace {
+    path: PathBuf,
+    container: Option<String>,
+    filter: TensorFilter,
+    backbone: Backbone,
+    stamped: Stamped,
+}
+
+impl ExternalSource for CheckpointPlace {
+    fn check(&self) -> Result<(), InputChanged> {
+        self.stamped.check()
+    }
+}
+
+/// A weights file, audited.
+#[derive(Clone)]
+pub struct FileFacts {
+    /// The backbone's tensors.
+    pub backbone: External<CheckpointPlace>,
+    /// The backbone's tensors with the checkpoint's own classifier, if it has one.
+    pub with_head: Option<External<CheckpointPlace>>,
+}
+
+/// Why weights cannot be used.
+#[derive(Debug)]
+pub struct WeightsProblem {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl std::fmt::Display for WeightsProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for WeightsProblem {}
+
+impl CheckpointPlace {
+    /// Reads and audits the tensors: those of the backbone, and of its classifier when they are there.
+    pub fn load(&self) -> Result<BTreeMap<String, RawTensor>, WeightsProblem> {
+        let plain = |message: String| WeightsProblem { message, help: None };
+        let checkpoint =
+            Checkpoint::open(&self.path, self.container.as_deref()).map_err(|e| unreadable(&self.path, &e))?;
+        let device = open(DeviceChoice::Cpu).map_err(plain)?.device;
+        let name = self.backbone.name();
+        let found = select(&checkpoint, &self.filter, &self.backbone.wanted(&device));
+        found.map(|Found { tensors, .. }| tensors).map_err(|AuditError { lines, help }| {
+            // Where the same tensors are wanted, the prefix is wrong, and advice on it is there already.
+            let is_other = |backbone: &Backbone| backbone.tensors(&device) != self.backbone.tensors(&device);
+            let other = identify(&checkpoint, &device)
+                .filter(|guess| guess.present == guess.needed && is_other(&guess.backbone));
+            let help = match other {
+                Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
+                None => help,
+            };
+            WeightsProblem {
+                message: format!("{} does not hold a {name}: {}", self.path.display(), lines.join("; ")),
+                help,
+            }
+        })
+    }
+}
+
+/// Audits a weights file for a backbone; what was found before of the same bytes is not read again.
+///
+/// # Errors
+/// When the file cannot be read or does not hold the backbone.
+pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<FileFacts, WeightsProblem> {
+    let filter = TensorFilter { prefix: file.prefix.clone(), drop: file.drop.clone(), rename: file.rename.clone() };
+    let path = &Checkpoint::locate(&file.path.0);
+    let files = Checkpoint::files(path).map_err(|error| unreadable(path, &error))?;
+    let mut stamped = Stamped { files: Vec::new() };
+    let mut contents = Vec::new();
+    for file in files {
+        let (stamp, digest) =
+            facts.file_digest("weights", &file).map_err(|error| unreadable(&file, &CheckpointError::Io(error)))?;
+        contents.extend_from_slice(digest.as_bytes());
+        stamped.files.push((file, stamp));
+    }
+    let place = Arc::new(CheckpointPlace {
+        path: path.clone(),
+        container: file.container.clone(),
+        filter,
+        backbone: backbone.clone(),
+        stamped,
+    });
+    let asked = serde_json::to_vec(&Asked { container: &place.container, filter: &place.filter, backbone })
+        .expect("plain values");
+    let bytes = facts.memo("tensors 1", &[&contents, &asked], || Ok(digests(&place.load()?, backbone)))?;
+    let mut parts = bytes.chunks_exact(32).map(|c| Digest::from_bytes(c.try_into().expect("32 bytes")));
+    let leaf = |digest| External::new(digest, Arc::clone(&place));
+    let backbone = parts
+        .next()
+        .map(leaf)
+        .ok_or_else(|| WeightsProblem { message: "the facts kept of it are damaged".to_owned(), help: None })?;
+    Ok(FileFacts { backbone, with_head: parts.next().map(leaf) })
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    container: &'a Option<String>,
+    filter: &'a TensorFilter,
+    backbone: &'a Backbone,
+}
+
+fn unreadable(path: &Path, error: &CheckpointError) -> WeightsProblem {
+    WeightsProblem { message: format!("{}: {error}", path.display()), help: None }
+}
+
+/// A backbone as an experiment has it.
+pub fn written(backbone: &Backbone) -> String {
+    to_ron(backbone).unwrap_or_else(|| backbone.name().to_owned())
+}
+
+/// Digest of the backbone's tensors, then of all with the classifier, if there is one.
+fn digests(tensors: &BTreeMap<String, RawTensor>, backbone: &Backbone) -> Vec<u8> {
+    let is_head = |name: &str| backbone.classifier().is_some_and(|head| name.starts_with(&format!("{head}.")));
+    let digest = |with_head: bool| {
+        let mut hasher = FramedHasher::new("tensors");
+        for (name, tensor) in tensors.iter().filter(|(name, _)| with_head || !is_head(name)) {
+            let shape: Vec<u8> = tensor.shape.iter().flat_map(|d| (*d as u64).to_le_bytes()).collect();
+            hasher.field(name.as_bytes()).field(tensor.dtype.name().as_bytes()).field(&shape).field(&tensor.bytes);
+        }
+        hasher.finish().as_bytes().to_vec()
+    };
+    let mut bytes = digest(false);
+    if tensors.keys().any(|name| is_head(name)) {
+        bytes.extend(digest(true));
+    }
+    bytes
+}

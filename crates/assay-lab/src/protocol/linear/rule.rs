@@ -1,0 +1,203 @@
+//! What a probe fits, and rows of features that it can be fitted on.
+
+use anyhow::Context as _;
+use assay_nn::normalise_rows;
+use assay_probe::{
+    Design, Linear, ProbeError, Solved, Targets, Tolerance, nearest_centroid, solve_grid, solve_lda,
+    solve_like_scikit_learn, solve_ridge,
+};
+use safetensors::tensor::Dtype;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::outside::LabelledImages;
+use crate::steps::{Arrays, array};
+
+/// A probe with the values that are tried, the preferred of two equally good ones first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum ProbeRule {
+    /// Logistic regression for values of C.
+    Logistic {
+        /// C, falling.
+        grid: Vec<f64>,
+        /// How far each is solved.
+        convergence: Convergence,
+    },
+    /// Ridge regression of ±1 for values of λ.
+    Ridge {
+        /// λ, rising.
+        grid: Vec<f64>,
+    },
+    /// Linear discriminant analysis for values of the shrinkage.
+    Lda {
+        /// Shrinkage, rising.
+        grid: Vec<f64>,
+    },
+    /// The nearest class mean by Euclidean distance.
+    NearestCentroid,
+}
+
+/// How far logistic regression is solved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Convergence {
+    /// Until the largest derivative is at most 10⁻⁴ for each image.
+    #[default]
+    Converged,
+    /// As the code of Ericsson et al. (CVPR 2021) with scikit-learn 0.22: at most 100 iterations of L-BFGS for each value,
+    /// each starting where the last one ended.
+    WarmStartUnconverged,
+}
+
+impl ProbeRule {
+    /// The values that are tried; one that means nothing where there is nothing to choose.
+    pub fn grid(&self) -> &[f64] {
+        match self {
+            Self::Logistic { grid, .. } | Self::Ridge { grid } | Self::Lda { grid } => grid,
+            Self::NearestCentroid => &[0.0],
+        }
+    }
+
+    /// The same with no values: what is left when one has been chosen.
+    pub fn without_grid(self) -> Self {
+        let grid = Vec::new();
+        match self {
+            Self::Logistic { convergence, .. } => Self::Logistic { grid, convergence },
+            Self::Ridge { .. } => Self::Ridge { grid },
+            Self::Lda { .. } => Self::Lda { grid },
+            Self::NearestCentroid => Self::NearestCentroid,
+        }
+    }
+}
+
+/// Rows that can be fitted.
+pub(super) struct Rows<'a> {
+    images: &'a LabelledImages,
+    targets: Targets,
+    dim: usize,
+    kept: Kept,
+}
+
+enum Kept {
+    /// In coordinates of their own.
+    Turned(Design),
+    Plain(Vec<f32>),
+}
+
+/// Called with the index of a value, its classifier in the coordinates of [`Rows`], and how it was solved.
+pub(super) type Each<'f> = &'f mut dyn FnMut(usize, &Linear, Option<Solved>) -> anyhow::Result<()>;
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(
+        rule: &ProbeRule,
+        values: Vec<f32>,
+        dim: usize,
+        images: &'a LabelledImages,
+    ) -> anyhow::Result<Self> {
+        let targets = images.targets();
+        let kept = if matches!(rule, ProbeRule::Logistic { convergence: Convergence::Converged, .. }) {
+            Kept::Turned(Design::new(values, dim).map_err(|e| named(e, images))?)
+        } else {
+            Kept::Plain(values)
+        };
+        Ok(Self { images, targets, dim, kept })
+    }
+
+    /// Features of other images, in the coordinates of these.
+    pub(super) fn place(&self, values: Vec<f32>) -> Vec<f32> {
+        match &self.kept {
+            Kept::Turned(design) => design.place(values),
+            Kept::Plain(_) => values,
+        }
+    }
+
+    /// A classifier for features as they are.
+    pub(super) fn for_features(&self, linear: &Linear) -> Linear {
+        match &self.kept {
+            Kept::Turned(design) => linear.to_features(design),
+            Kept::Plain(_) => linear.clone(),
+        }
+    }
+
+    /// Fits every value of `grid`; `start` is for features as they are.
+    pub(super) fn fit(
+        &self,
+        rule: &ProbeRule,
+        grid: &[f64],
+        start: Option<&Linear>,
+        each: Each<'_>,
+    ) -> anyhow::Result<()> {
+        let fitted = match (&self.kept, rule) {
+            (Kept::Turned(design), _) => {
+                let start = start.map(|s| s.in_design(design));
+                let each = &mut |i: usize, linear: &Linear, solved| each(i, linear, Some(solved));
+                solve_grid::<anyhow::Error>(design, &self.targets, grid, start.as_ref(), Tolerance::default(), each)
+            }
+            (Kept::Plain(values), ProbeRule::Logistic { .. }) => {
+                let each = &mut |i: usize, linear: &Linear, solved| each(i, linear, Some(solved));
+                solve_like_scikit_learn::<anyhow::Error>(values, self.dim, &self.targets, grid, start, each)
+            }
+            (Kept::Plain(values), ProbeRule::Ridge { .. }) => {
+                let each = &mut |i: usize, linear: &Linear| each(i, linear, None);
+                solve_ridge::<anyhow::Error>(values, self.dim, &self.targets, grid, each)
+            }
+            (Kept::Plain(values), ProbeRule::Lda { .. }) => {
+                let (labels, classes) = self.classes()?;
+                let each = &mut |i: usize, linear: &Linear| each(i, linear, None);
+                solve_lda::<anyhow::Error>(values, self.dim, labels, classes, grid, each)
+            }
+            (Kept::Plain(values), ProbeRule::NearestCentroid) => {
+                let (labels, classes) = self.classes()?;
+                let linear = nearest_centroid(values, self.dim, labels, classes).map_err(|e| named(e, self.images))?;
+                each(0, &linear, None)
+            }
+        };
+        fitted.map_err(|error| match error.downcast::<ProbeError>() {
+            Ok(error) => named(error, self.images),
+            Err(error) => error,
+        })
+    }
+
+    fn classes(&self) -> anyhow::Result<(&[u32], usize)> {
+        match &self.targets {
+            Targets::Classes { labels, classes } => Ok((labels, *classes)),
+            Targets::MultiLabel { .. } => anyhow::bail!("this probe is for images of one class each"),
+        }
+    }
+}
+
+/// An error about a row, with the image that the row is of.
+fn named(error: ProbeError, images: &LabelledImages) -> anyhow::Error {
+    match error {
+        ProbeError::NotFinite { row, feature } => {
+            anyhow::anyhow!("feature {feature} of {} is not a finite number", images.names[row])
+        }
+        error => error.into(),
+    }
+}
+
+/// Scales each row to length 1 where `normalize`.
+pub(super) fn scaled(mut values: Vec<f32>, dim: usize, normalize: bool) -> Vec<f32> {
+    if normalize {
+        normalise_rows(&mut values, dim);
+    }
+    values
+}
+
+/// Arrays of a classifier.
+pub(super) fn arrays_of(linear: &Linear) -> Arrays {
+    let (k, d) = (linear.classes(), linear.dim());
+    Arrays::new().with("weight", Dtype::F64, &[k, d], linear.weight.iter().map(|v| v.to_le_bytes())).with(
+        "bias",
+        Dtype::F64,
+        &[k],
+        linear.bias.iter().map(|v| v.to_le_bytes()),
+    )
+}
+
+pub(super) fn linear_from(bytes: &[u8]) -> anyhow::Result<Linear> {
+    let file = safetensors::SafeTensors::deserialize(bytes).context("the weights are damaged")?;
+    let (shape, weight) = array(&file, "weight", f64::from_le_bytes)?;
+    let (_, bias) = array(&file, "bias", f64::from_le_bytes)?;
+    anyhow::ensure!(shape.len() == 2 && shape[0] == bias.len(), "the shapes of weight and bias do not fit");
+    Ok(Linear { weight, bias })
+}

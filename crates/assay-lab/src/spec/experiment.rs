@@ -1,0 +1,292 @@
+//! An experiment file as typed values, checked as far as it can be without looking at data.
+
+use std::path::{Path, PathBuf};
+
+use assay_config::{Checker, Document, Entry, Environment, Override, Pattern, Patterns, SourceSpan, nearest};
+use assay_nn::Checkpoint;
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{ModelSpec, TaskSpec, Weights};
+
+/// Sections of an experiment file.
+const SECTIONS: [&str; 3] = ["models", "tasks", "protocols"];
+
+/// Fields of an experiment file besides its sections.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rest {
+    /// What is evaluated; what the file itself defines where nothing is said.
+    #[serde(default)]
+    evaluate: Choice,
+    /// What is left out of the product.
+    #[serde(default)]
+    exclude: Vec<Exclusion>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    #[serde(default)]
+    models: Option<Patterns>,
+    #[serde(default)]
+    tasks: Option<Patterns>,
+    #[serde(default)]
+    protocols: Option<Patterns>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exclusion {
+    #[serde(default)]
+    model: Option<Patterns>,
+    #[serde(default)]
+    task: Option<Patterns>,
+    #[serde(default)]
+    protocol: Option<Patterns>,
+}
+
+/// One evaluation: names of a model, a task and a protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Model.
+    pub model: String,
+    /// Task.
+    pub task: String,
+    /// ProtocolSpec.
+    pub protocol: String,
+}
+
+/// A file, decoded.
+#[derive(Debug)]
+pub struct Experiment {
+    /// The file with its places and problems.
+    pub document: Document,
+    /// Models by name.
+    pub models: IndexMap<String, ModelSpec>,
+    /// Tasks by name.
+    pub tasks: IndexMap<String, TaskSpec>,
+    /// What is evaluated, in order.
+    pub cells: Vec<Cell>,
+}
+
+impl Experiment {
+    /// Reads and checks a file, with its protocols of type `P`. What is wrong is among `document.problems`; nothing else of
+    /// the value may be used then.
+    pub fn load<P: DeserializeOwned>(
+        path: &Path,
+        overrides: &[Override],
+        environment: Environment,
+        check: impl Fn(&P, &Checker<'_>),
+    ) -> (Self, IndexMap<String, P>) {
+        let document = Document::load(path, &SECTIONS, overrides, environment);
+        let mut paths = IndexMap::new();
+        let models: IndexMap<String, ModelSpec> = decode_section(&document, "models", &mut paths, ModelSpec::check);
+        let tasks = decode_section(&document, "tasks", &mut paths, TaskSpec::check);
+        let protocols = decode_section(&document, "protocols", &mut paths, check);
+        let mut experiment = Self { document, models, tasks, cells: Vec::new() };
+        // A file that did not parse has no fields; what else would be said about it is noise.
+        if let Some(rest) = experiment.document.decode_rest::<Rest>().filter(|rest| rest.is_sound) {
+            experiment.cells = experiment.choose(&rest.value);
+        }
+        experiment.check_references();
+        experiment.check_paths(&paths);
+        (experiment, protocols)
+    }
+
+    /// Reads a file for its models and tasks alone; it need not evaluate anything, and what it names need not be there.
+    pub fn load_catalogue(path: &Path, environment: Environment) -> Self {
+        let document = Document::load(path, &SECTIONS, &[], environment);
+        let models = decode_section(&document, "models", &mut IndexMap::new(), ModelSpec::check);
+        let tasks = decode_section(&document, "tasks", &mut IndexMap::new(), TaskSpec::check);
+        Self { document, models, tasks, cells: Vec::new() }
+    }
+
+    /// Notes that there is no such task, unless something else is wrong with the file.
+    pub fn note_unknown_task(&self, name: &str) {
+        if self.document.problems.is_empty() {
+            let message = format!("{} has no task called {name:?}", self.document.path.display());
+            self.document.problems.add_unplaced(message, suggestion(name, self.document.section("tasks")));
+        }
+    }
+
+    fn choose(&self, rest: &Rest) -> Vec<Cell> {
+        let chosen = [&rest.evaluate.models, &rest.evaluate.tasks, &rest.evaluate.protocols];
+        let mut names =
+            SECTIONS.iter().zip(chosen).map(|(section, patterns)| self.selected(section, patterns.as_ref()));
+        let (models, tasks, protocols) =
+            (names.next().unwrap_or_default(), names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        for (i, rule) in rest.exclude.iter().enumerate() {
+            for (field, section, patterns) in [
+                ("model", "models", &rule.model),
+                ("task", "tasks", &rule.task),
+                ("protocol", "protocols", &rule.protocol),
+            ] {
+                if let Some(patterns) = patterns {
+                    self.check_patterns(section, patterns, &format!("exclude.{i}.{field}"));
+                }
+            }
+            if rule.model.is_none() && rule.task.is_none() && rule.protocol.is_none() {
+                self.problem(
+                    &format!("exclude.{i}"),
+                    "this rule names nothing, so it would exclude everything",
+                    Some("give `model`, `task` or `protocol`".to_owned()),
+                );
+            }
+        }
+        let hits = |patterns: &Option<Patterns>, name: &str| patterns.as_ref().is_none_or(|p| p.matches(name));
+        let mut cells = Vec::new();
+        for model in &models {
+            for task in &tasks {
+                for protocol in &protocols {
+                    let excluded = rest
+                        .exclude
+                        .iter()
+                        .any(|r| hits(&r.model, model) && hits(&r.task, task) && hits(&r.protocol, protocol));
+                    if !excluded {
+                        cells.push(Cell { model: model.clone(), task: task.clone(), protocol: protocol.clone() });
+                    }
+                }
+            }
+        }
+        if cells.is_empty() && self.document.problems.is_empty() {
+            self.document.problems.add_unplaced(
+                format!("{} evaluates nothing", self.document.path.display()),
+                Some("it needs at least one model, one task and one protocol that `exclude` leaves over".to_owned()),
+            );
+        }
+        cells
+    }
+
+    /// Names of a section that are evaluated: those chosen, else the file's own, else the included ones.
+    fn selected(&self, section: &str, patterns: Option<&Patterns>) -> Vec<String> {
+        let entries = self.document.section(section);
+        match patterns {
+            Some(patterns) => {
+                self.check_patterns(section, patterns, &format!("evaluate.{section}"));
+                entries.keys().filter(|name| patterns.matches(name)).cloned().collect()
+            }
+            None => {
+                let own: Vec<_> = entries.iter().filter(|(_, e)| !e.included).map(|(n, _)| n.clone()).collect();
+                if own.is_empty() { entries.keys().cloned().collect() } else { own }
+            }
+        }
+    }
+
+    fn check_patterns(&self, section: &str, patterns: &Patterns, path: &str) {
+        let entries = self.document.section(section);
+        let single = patterns.0.len() == 1;
+        for (i, pattern) in patterns.0.iter().enumerate() {
+            if !entries.keys().any(|name| pattern.matches(name)) {
+                let path = if single { path.to_owned() } else { format!("{path}.{i}") };
+                self.problem(&path, &unknown(section, pattern), suggestion(pattern.text(), entries));
+            }
+        }
+    }
+
+    fn problem(&self, path: &str, message: &str, help: Option<String>) {
+        if let Some(place) = self.document.place(path) {
+            self.document.problems.add(&place, message, "here", help);
+        }
+    }
+
+    fn check_references(&self) {
+        for (name, model) in &self.models {
+            if let Some(Weights::Trained(trained)) = &model.weights
+                && !self.document.section("tasks").contains_key(&trained.on)
+            {
+                let message = format!("there is no task called {:?}", trained.on);
+                self.problem(
+                    &format!("models.{}.weights.on", quote(name)),
+                    &message,
+                    suggestion(&trained.on, self.document.section("tasks")),
+                );
+            }
+        }
+    }
+
+    /// Where the files of an entry are to be had, as far as it is known.
+    fn where_to_get(&self, section: &str, name: &str) -> String {
+        let url = match section {
+            "models" => self.models.get(name).and_then(|model| model.about.url.clone()),
+            "tasks" => {
+                let official = self.tasks.get(name).and_then(|task| task.dataset.official());
+                official.map(|(official, ..)| {
+                    let source = official.info().source;
+                    let file = self.document.path.display();
+                    format!("{source}; `assay data check {name} --file {file}` says how the folder should look")
+                })
+            }
+            _ => None,
+        };
+        match url {
+            Some(url) => format!("to be had at {url}"),
+            None => "paths are relative to the file that they are written in".to_owned(),
+        }
+    }
+
+    /// Files that the evaluated entries name must exist.
+    fn check_paths(&self, paths: &IndexMap<(String, String), Vec<(PathBuf, SourceSpan)>>) {
+        let mut used: Vec<(&str, &str)> = Vec::new();
+        for cell in &self.cells {
+            used.extend([
+                ("models", cell.model.as_str()),
+                ("tasks", cell.task.as_str()),
+                ("protocols", cell.protocol.as_str()),
+            ]);
+            if let Some(Weights::Trained(trained)) = self.models.get(&cell.model).and_then(|m| m.weights.as_ref()) {
+                used.push(("tasks", &trained.on));
+            }
+        }
+        used.sort_unstable();
+        used.dedup();
+        for (section, name) in used {
+            for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
+                if !Checkpoint::locate(path).exists() {
+                    let message = format!("{} does not exist", path.display());
+                    self.document.problems.add(place, message, "not found", Some(self.where_to_get(section, name)));
+                }
+            }
+        }
+    }
+}
+
+/// A name as a part of a path.
+pub fn quote(name: &str) -> String {
+    if name.contains('.') { format!("{name:?}") } else { name.to_owned() }
+}
+
+fn unknown(section: &str, pattern: &Pattern) -> String {
+    format!("nothing in {section} is called {:?}", pattern.text())
+}
+
+fn suggestion(word: &str, entries: &IndexMap<String, Entry>) -> Option<String> {
+    Some(match nearest(word, entries.keys().map(String::as_str)) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if entries.is_empty() => "none are defined".to_owned(),
+        None => format!("there are: {}", entries.keys().cloned().collect::<Vec<_>>().join(", ")),
+    })
+}
+
+type Paths = IndexMap<(String, String), Vec<(PathBuf, SourceSpan)>>;
+
+fn decode_section<T: DeserializeOwned>(
+    document: &Document,
+    section: &str,
+    paths: &mut Paths,
+    check: impl Fn(&T, &Checker<'_>),
+) -> IndexMap<String, T> {
+    let mut decoded = IndexMap::new();
+    for (name, entry) in document.section(section) {
+        if let Some(value) = document.decode::<T>(entry) {
+            let is_sound = value.is_sound;
+            check(&value.value, &Checker::new(entry, &document.problems, is_sound));
+            paths.insert((section.to_owned(), name.clone()), value.paths);
+            if is_sound {
+                decoded.insert(name.clone(), value.value);
+            }
+        }
+    }
+    decoded
+}

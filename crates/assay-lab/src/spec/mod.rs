@@ -1,0 +1,15 @@
+//! What is written in an experiment: models, tasks, and which of them are evaluated.
+//!
+//! **Invariant.** Nothing here looks at data or weights; what can be told from the text alone is told here.
+
+mod dataset;
+mod experiment;
+mod metric;
+mod model;
+mod task;
+
+pub use dataset::DatasetSpec;
+pub use experiment::{Cell, Experiment, quote};
+pub use metric::Metric;
+pub use model::{About, FileWeights, Method, ModelSpec, Normalization, Polarity, TrainedWeights, Weights};
+pub use task::{ImageOptions, OnBadImage, SubsetOptions, TaskSpec};

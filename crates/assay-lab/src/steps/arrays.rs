@@ -1,0 +1,51 @@
+//! Named arrays of an artifact.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// Named arrays of an artifact, as one safetensors file.
+pub(crate) struct Arrays(Vec<(&'static str, Dtype, Vec<usize>, Vec<u8>)>);
+
+impl Arrays {
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn with<const N: usize>(
+        mut self,
+        name: &'static str,
+        dtype: Dtype,
+        shape: &[usize],
+        numbers: impl IntoIterator<Item = [u8; N]>,
+    ) -> Self {
+        self.0.push((name, dtype, shape.to_vec(), numbers.into_iter().flatten().collect()));
+        self
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let views = self
+            .0
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
+        let views = views.collect::<anyhow::Result<Vec<_>>>()?;
+        std::fs::write(path, safetensors::serialize(views, None)?)
+            .with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+/// Reads one array of a safetensors file: its shape and its numbers.
+pub(crate) fn array<T, const N: usize>(
+    file: &SafeTensors<'_>,
+    name: &str,
+    convert: fn([u8; N]) -> T,
+) -> anyhow::Result<(Vec<usize>, Vec<T>)> {
+    let view = file.tensor(name)?;
+    let numbers = view.data().chunks_exact(N).map(|c| convert(c.try_into().expect("chunks of N"))).collect();
+    Ok((view.shape().to_vec(), numbers))
+}
+
+pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+}
