@@ -132,7 +132,7 @@ fn catalogues_are_shared_and_pairs_excluded() {
         r#"(include: ["catalog/all.ron"], evaluate: (models: ["pix*", "random"], protocols: "knn"), exclude: [(model: "random", protocol: ["kn?"])])"#,
     );
     let value = place.assay(&["run", "e.ron", "--device", "cpu", "--format", "json"]).ok().json();
-    assert_eq!(value["schema"], "assay.results/1");
+    assert_eq!(value["schema"], "assay.results/2");
     let cells = value["cells"].as_array().unwrap();
     assert_eq!((cells.len(), cells[0]["model"].as_str()), (1, Some("pixels")));
     let csv = place.assay(&["show", "e.ron", "--format", "csv"]).ok().stdout;

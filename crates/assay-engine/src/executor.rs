@@ -65,6 +65,15 @@ pub struct Failure {
     pub message: String,
 }
 
+/// One step that was not run because of a failure.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// Its key.
+    pub key: StepKey,
+    /// Label of the step that failed.
+    pub because: String,
+}
+
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -79,7 +88,7 @@ pub struct Summary {
     /// Steps that failed.
     pub failed: Vec<Failure>,
     /// Steps not run because of a failure.
-    pub skipped: usize,
+    pub skipped: Vec<Skipped>,
     /// Whether the run was interrupted.
     pub cancelled: bool,
 }
@@ -421,8 +430,8 @@ impl<'e, 'a, W: Sync> Coordinator<'e, 'a, W> {
         let mut stack: Vec<usize> = plan.users_of(at).collect();
         while let Some(user) = stack.pop() {
             if std::mem::take(&mut self.to_run[user]) {
-                self.summary.skipped += 1;
                 let node = self.node(user);
+                self.summary.skipped.push(Skipped { key: node.key, because: because.to_owned() });
                 (self.executor.events)(&Event::Skipped {
                     label: node.label.clone(),
                     key: node.key,

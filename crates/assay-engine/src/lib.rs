@@ -8,6 +8,7 @@
 //! clock: the time of day comes in through [`Options::now_unix`]. Every key of a plan is known before anything runs.
 
 mod canonical;
+mod content;
 mod digest;
 mod event;
 mod executor;
@@ -21,9 +22,10 @@ mod store;
 pub mod verify;
 
 pub use canonical::{CanonicalError, to_canonical_json};
+pub use content::Content;
 pub use digest::{Digest, FramedHasher, StepKey};
 pub use event::{Event, RunLog};
-pub use executor::{CancelToken, Executor, Failure, Options, Summary};
+pub use executor::{CancelToken, Executor, Failure, Options, Skipped, Summary};
 pub use facts::{Facts, InputChanged, Stamp, Stamped};
 pub use lease::{Holder, Lease};
 pub use plan::{Estimate, Node, Plan, StepStatus, WrittenAt};

@@ -1,14 +1,15 @@
 //! From an experiment file to a plan.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use assay_config::{Document, Environment, Override, Problem};
-use assay_engine::{Facts, Output, Plan, Store};
+use assay_engine::{Digest, Facts, Output, Plan, Store};
 use indexmap::IndexMap;
 
-use crate::plan::Planner;
+use crate::plan::{Finished, Planner};
 use crate::protocol::ProtocolSpec;
-use crate::results::Scores;
+use crate::results::PlannedCell;
 use crate::spec::{Cell, Experiment};
 use crate::steps::{Runtime, WeightsArtifact};
 
@@ -16,14 +17,17 @@ use crate::steps::{Runtime, WeightsArtifact};
 pub struct Lab {
     experiment: Experiment,
     protocols: IndexMap<String, ProtocolSpec>,
+    available: bool,
 }
 
 /// An experiment as a plan.
 pub struct Planned {
     /// The steps.
     pub plan: Plan<Runtime>,
-    /// What is evaluated, and where its scores will be.
-    pub cells: Vec<(Cell, Output<Scores>)>,
+    /// What is evaluated, and where its evaluation will be.
+    pub cells: Vec<PlannedCell>,
+    /// Digests of shards whose images several steps read.
+    pub shared_images: HashSet<Digest>,
     /// Weights that are trained, by the name of their model.
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// What a person should know.
@@ -33,14 +37,20 @@ pub struct Planned {
 }
 
 impl Lab {
-    /// Reads an experiment.
+    /// Reads an experiment. With `available`, evaluations whose files are not there, or whose parts do not fit together, are
+    /// left out instead of being problems.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn load(path: &Path, overrides: &[Override], environment: Environment) -> Result<Self, Vec<Problem>> {
-        let (experiment, protocols) = Experiment::load(path, overrides, environment, ProtocolSpec::check);
+    pub fn load(
+        path: &Path,
+        overrides: &[Override],
+        environment: Environment,
+        available: bool,
+    ) -> Result<Self, Vec<Problem>> {
+        let (experiment, protocols) = Experiment::load(path, overrides, environment, available, ProtocolSpec::check);
         if experiment.document.problems.is_empty() {
-            Ok(Self { experiment, protocols })
+            Ok(Self { experiment, protocols, available })
         } else {
             Err(experiment.document.problems.into_list())
         }
@@ -58,23 +68,16 @@ impl Lab {
     pub fn plan(self, store: &Store) -> Result<Planned, Vec<Problem>> {
         let facts = Facts::open(store.facts_folder());
         let mut planner = Planner::new(&self.experiment, &facts);
-        let mut cells = Vec::new();
-        planner.share_features();
-        for cell in &self.experiment.cells {
-            match planner.cell(cell, self.protocols[&cell.protocol].protocol()) {
-                Ok(scores) => cells.push((cell.clone(), scores)),
-                Err(error) => planner.note(error),
-            }
-        }
-        planner.plan.want_all(cells.iter().map(|(_, scores)| scores));
-        let (plan, trained, mut warnings) = planner.finish();
+        let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
+        let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
+        let Finished { plan, trained, shared_images, mut warnings } = planner.finish(&cells);
         if let Err(error) = facts.save() {
             warnings
                 .push(format!("what was learnt of the files could not be kept ({error}); they will be hashed again"));
         }
         let document = self.experiment.document;
         if document.problems.is_empty() {
-            Ok(Planned { plan, cells, trained, warnings, document })
+            Ok(Planned { plan, cells, shared_images, trained, warnings, document })
         } else {
             Err(document.problems.into_list())
         }

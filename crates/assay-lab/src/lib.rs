@@ -18,12 +18,18 @@ pub use outside::{
 };
 pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, tasks};
-pub use results::{Measured, More, Predictions, ResultCell, Results, Scores, Summary};
+pub use results::{
+    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, Items,
+    LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,
+    Reliability, ReliabilityBin, ResultCell, Results, SolverReport, Summary,
+};
 pub use spec::{
     About, Cell, DatasetSpec, Experiment, FileWeights, Metric, ModelSpec, Normalization, OnBadImage, Polarity,
     TaskSpec, Weights,
 };
 pub use steps::{Runtime, TrainBackbone, WeightsArtifact};
+
+pub use assay_stats::metrics::{Better, METRICS, MetricId, MetricInfo, Unit};
 
 /// Devices, from `assay-nn`.
 pub use assay_nn::device;

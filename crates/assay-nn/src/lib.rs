@@ -31,3 +31,10 @@ pub use identify::{Guess, identify};
 pub use input::{InputSpec, Range};
 pub use layers::Padding;
 pub use train::{Batch, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, train};
+
+/// Version of the forward pass of networks: part of the key of everything that is computed from features. Raise it when the same
+/// weights and pixels come to give other features.
+pub const FORWARD: u32 = 1;
+
+/// Version of training: part of the key of all trained weights. Raise it when the same recipe comes to give other weights.
+pub const TRAINING: u32 = 1;

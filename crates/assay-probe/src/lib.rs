@@ -21,6 +21,10 @@ pub use loss::Targets;
 pub use parity::solve_like_scikit_learn;
 pub use path::{Solved, Tolerance, solve_grid};
 
+/// Version of what the solvers compute: part of the key of everything that they fit. Raise it when the same features, targets
+/// and value come to give another classifier.
+pub const SOLVER: u32 = 1;
+
 /// Why a probe cannot be fitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ProbeError {

@@ -2,11 +2,11 @@
 //!
 //! **Invariant.** Nothing here prints; everything returns text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use assay_lab::{ResultCell, Results};
-use serde_json::json;
+use assay_lab::{Better, Cell, CellState, METRICS, Measure, MetricInfo, ResultCell, Results};
+use serde_json::{Value, json};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Format {
         /// Whether to use terminal codes.
         bold: bool,
     },
-    /// One object, `assay.results/1`.
+    /// One object, `assay.results/2`.
     Json,
     /// A line for each evaluation and metric.
     Csv,
@@ -35,36 +35,70 @@ pub fn render(results: &Results, format: Format) -> String {
 }
 
 fn to_json(results: &Results) -> String {
-    let value = json!({
-        "schema": "assay.results/1",
-        "models": results.models,
-        "columns": results.columns.iter().map(|(task, protocol)| json!({"task": task, "protocol": protocol})).collect::<Vec<_>>(),
-        "cells": results.cells,
-    });
+    let columns: Vec<_> =
+        results.columns.iter().map(|(task, protocol)| json!({"task": task, "protocol": protocol})).collect();
+    let cells: Vec<_> = results.cells.iter().map(cell_json).collect();
+    let value = json!({"schema": "assay.results/2", "models": results.models, "columns": columns, "cells": cells, "metrics": metrics_json(results)});
     format!("{value:#}\n")
+}
+
+fn cell_json(one: &ResultCell) -> Value {
+    let Cell { model, task, protocol } = &one.cell;
+    let mut value = json!({"model": model, "task": task, "protocol": protocol, "state": one.state.word()});
+    if let Some((key, folder)) = &one.step {
+        value["key"] = json!(key);
+        value["folder"] = json!(folder.to_string_lossy());
+    }
+    if let Some(reason) = one.state.reason() {
+        value["reason"] = json!(reason);
+    }
+    if !one.warnings.is_empty() {
+        value["warnings"] = json!(one.warnings);
+    }
+    if let Some(summary) = one.state.summary() {
+        let headline = summary.headline();
+        value["summary"] = json!({
+            "metric": headline.metric,
+            "mean": headline.value,
+            "half_width": half_width(headline),
+            "count": headline.count,
+            "of": headline.over,
+        });
+        value["measures"] = json!(summary.measures);
+        value["exhibits"] = json!(summary.exhibits);
+    }
+    value
+}
+
+/// What is known of every metric in the results.
+fn metrics_json(results: &Results) -> Value {
+    let measures = results.cells.iter().filter_map(|c| c.state.summary()).flat_map(|s| &s.measures);
+    let ids: BTreeSet<&str> = measures.map(|m| m.metric.id()).collect();
+    let known = METRICS.iter().filter(|m| ids.contains(m.id));
+    known
+        .map(|m| (m.id.to_owned(), json!({"title": m.title, "unit": m.unit, "better": m.better, "doc": m.doc})))
+        .collect()
+}
+
+fn half_width(measure: &Measure) -> f64 {
+    measure.interval.map_or(0.0, |i| i.half_width)
 }
 
 fn csv(results: &Results) -> String {
     let mut out = String::from("model,task,protocol,metric,mean,half_width_95,low_95,high_95,count,of,key\n");
-    for cell in &results.cells {
-        let names = [&cell.model, &cell.task, &cell.protocol].map(|n| quoted(n)).join(",");
-        let mut line = |numbers: &str| writeln!(out, "{names},{numbers},{}", cell.key);
-        let Some(s) = &cell.summary else {
-            let _ = line(",,,,,,");
+    for one in &results.cells {
+        let Cell { model, task, protocol } = &one.cell;
+        let names = [model, task, protocol].map(|n| quoted(n)).join(",");
+        let key = one.step.as_ref().map_or_else(String::new, |(key, _)| key.to_string());
+        let Some(summary) = one.state.summary() else {
+            let _ = writeln!(out, "{names},,,,,,,,{key}");
             continue;
         };
-        let tail = format!("{},{}", s.count, s.of);
-        let number = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
-        // The number that is reported first, then the others.
-        let reported = s.metrics.iter().find(|m| m.name == s.metric);
-        let (low, high) = reported.map_or((s.mean - s.half_width, s.mean + s.half_width), |m| {
-            (m.low.unwrap_or(f64::NAN), m.high.unwrap_or(f64::NAN))
-        });
-        let _ = line(&format!("{},{},{},{low},{high},{tail}", s.metric, s.mean, s.half_width));
-        for m in s.metrics.iter().filter(|m| m.name != s.metric) {
-            let half = m.low.zip(m.high).map(|(low, high)| (high - low) / 2.0);
-            let (low, high) = (number(m.low), number(m.high));
-            let _ = line(&format!("{},{},{},{low},{high},{tail}", m.name, m.value, number(half)));
+        // The number that is reported comes first.
+        for m in &summary.measures {
+            let interval =
+                m.interval.map_or_else(|| ",,".to_owned(), |i| format!("{},{},{}", i.half_width, i.low, i.high));
+            let _ = writeln!(out, "{names},{},{},{interval},{},{},{key}", m.metric, m.value, m.count, m.over.word());
         }
     }
     out
@@ -88,39 +122,64 @@ impl Grid {
             if one_task { protocol.clone() } else { format!("{task} {protocol}") }
         };
         let header = std::iter::once("model".to_owned()).chain(results.columns.iter().map(name)).collect();
-        let index: HashMap<_, _> = results.cells.iter().map(|c| ((&*c.model, &*c.task, &*c.protocol), c)).collect();
+        let index: HashMap<_, _> =
+            results.cells.iter().map(|c| ((&*c.cell.model, &*c.cell.task, &*c.cell.protocol), c)).collect();
         let find =
             |model: &str, (task, protocol): &(String, String)| index.get(&(model, &**task, &**protocol)).copied();
-        let best: Vec<f64> = results
-            .columns
-            .iter()
-            .map(|column| {
-                let means = results.models.iter().filter_map(|m| find(m, column)?.summary.as_ref().map(|s| s.mean));
-                means.fold(f64::NEG_INFINITY, f64::max)
-            })
-            .collect();
-        let rows = results
-            .models
-            .iter()
-            .map(|model| {
-                let cells = results.columns.iter().zip(&best).map(|(column, best)| match find(model, column) {
-                    Some(cell) => (
-                        number(cell),
-                        cell.summary.as_ref().is_some_and(|s| s.mean == *best) && results.models.len() > 1,
-                    ),
-                    None => ("–".to_owned(), false),
-                });
-                std::iter::once((model.clone(), false)).chain(cells).collect()
-            })
-            .collect();
+        let value =
+            |model: &str, column: &(String, String)| find(model, column)?.state.summary().map(|s| s.headline().clone());
+        let best = |column: &(String, String)| -> Option<f64> {
+            let measures = results.models.iter().filter_map(|m| value(m, column));
+            let best = measures.reduce(|a, b| if a.metric.info().better.prefers(b.value, a.value) { b } else { a });
+            best.filter(|_| results.models.len() > 1).map(|m| m.value)
+        };
+        let best: Vec<Option<f64>> = results.columns.iter().map(best).collect();
+        let cell = |model: &str, column: &(String, String), best: &Option<f64>| match find(model, column) {
+            Some(one) => (number(one), best.is_some() && one.state.summary().map(|s| s.headline().value) == *best),
+            None => ("–".to_owned(), false),
+        };
+        let row = |model: &String| {
+            let cells = results.columns.iter().zip(&best).map(|(column, best)| cell(model, column, best));
+            std::iter::once((model.clone(), false)).chain(cells).collect()
+        };
+        let rows = results.models.iter().map(row).collect();
         Self { header, rows }
     }
 }
 
-fn number(cell: &ResultCell) -> String {
-    cell.summary
-        .as_ref()
-        .map_or_else(|| "not run".to_owned(), |s| format!("{:.2} ± {:.2}", 100.0 * s.mean, 100.0 * s.half_width))
+fn number(one: &ResultCell) -> String {
+    match &one.state {
+        CellState::Done(summary) => {
+            let measure = summary.headline();
+            let scale = measure.metric.info().unit.scale();
+            format!("{:.2} ± {:.2}", scale * measure.value, scale * half_width(measure))
+        }
+        CellState::Failed(_) => "failed".to_owned(),
+        CellState::NotRun(_) => "not run".to_owned(),
+        CellState::Damaged(_) => "damaged".to_owned(),
+        CellState::Impossible(_) => "impossible".to_owned(),
+    }
+}
+
+/// The headlines in the table with their units: `top1 or map11 in %, median angle in degrees (less is better)`.
+fn legend(results: &Results) -> String {
+    let used: BTreeSet<&str> =
+        results.cells.iter().filter_map(|c| c.state.summary()).map(|s| s.headline.id()).collect();
+    let mut groups: Vec<(&MetricInfo, Vec<&str>)> = Vec::new();
+    for info in METRICS.iter().filter(|m| used.contains(m.id)) {
+        match groups.iter_mut().find(|(first, _)| (first.unit, first.better) == (info.unit, info.better)) {
+            Some((_, ids)) => ids.push(info.id),
+            None => groups.push((info, vec![info.id])),
+        }
+    }
+    let one = |(info, mut ids): (&MetricInfo, Vec<&'static str>)| {
+        ids.sort_unstable();
+        let unit = if info.unit.sign().is_empty() { String::new() } else { format!(" in {}", info.unit.sign()) };
+        let better = if info.better == Better::Lower { " (less is better)" } else { "" };
+        format!("{}{unit}{better}", ids.join(" or "))
+    };
+    let groups: Vec<String> = groups.into_iter().map(one).collect();
+    if groups.is_empty() { "accuracy in %".to_owned() } else { groups.join(", ") }
 }
 
 fn table(results: &Results, bold: bool) -> String {
@@ -147,28 +206,19 @@ fn table(results: &Results, bold: bool) -> String {
         });
         let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
-    let mut metrics: Vec<&str> =
-        results.cells.iter().filter_map(|c| Some(c.summary.as_ref()?.metric.as_str())).collect();
-    metrics.sort_unstable();
-    metrics.dedup();
-    let metrics = if metrics.is_empty() { "accuracy".to_owned() } else { metrics.join(" or ") };
-    let _ = writeln!(out, "\n{metrics} in %, mean ± half-width of the 95 % interval");
+    let _ = writeln!(out, "\n{}, mean ± half-width of the 95 % interval", legend(results));
     out
 }
 
 /// All metrics of the evaluations that have several, as aligned columns; empty when none has.
 pub fn metrics_table(results: &Results) -> String {
-    let with = results.cells.iter().filter_map(|c| Some((c, c.summary.as_ref().filter(|s| !s.metrics.is_empty())?)));
+    let with = results.cells.iter().filter_map(|c| Some((c, c.state.summary().filter(|s| s.measures.len() > 1)?)));
     let mut rows = vec![["model", "task", "protocol", "metric", "value", "95 % interval"].map(str::to_owned)];
-    for (cell, summary) in with {
-        for m in &summary.metrics {
-            let interval = match (m.low, m.high) {
-                (Some(low), Some(high)) => format!("{low:.4} … {high:.4}"),
-                _ => String::new(),
-            };
-            let names = [&cell.model, &cell.task, &cell.protocol, &m.name].map(Clone::clone);
-            let [model, task, protocol, metric] = names;
-            rows.push([model, task, protocol, metric, format!("{:.4}", m.value), interval]);
+    for (one, summary) in with {
+        for m in &summary.measures {
+            let interval = m.interval.map_or_else(String::new, |i| format!("{:.4} … {:.4}", i.low, i.high));
+            let Cell { model, task, protocol } = one.cell.clone();
+            rows.push([model, task, protocol, m.metric.to_string(), format!("{:.4}", m.value), interval]);
         }
     }
     if rows.len() == 1 {
@@ -199,31 +249,71 @@ fn markdown(results: &Results) -> String {
 
 #[cfg(test)]
 mod tests {
-    use assay_lab::Summary;
+    use std::collections::HashMap;
+
+    use assay_lab::{Interval, IntervalMethod, Items, MetricId, Summary};
 
     use super::*;
 
-    fn results() -> Results {
-        let cell = |model: &str, protocol: &str, mean: Option<f64>| ResultCell {
-            model: model.into(),
-            task: "t".into(),
-            protocol: protocol.into(),
-            key: "k".into(),
-            folder: "f".into(),
-            summary: mean.map(|mean| Summary {
-                metric: "accuracy".into(),
-                mean,
-                half_width: 0.01,
-                count: 600,
-                of: "episodes".into(),
-                metrics: Vec::new(),
-            }),
+    fn done(metric: &str, value: f64) -> CellState {
+        let interval =
+            Interval { low: value - 0.01, high: value + 0.01, half_width: 0.01, method: IntervalMethod::Normal };
+        let metric = MetricId::of(metric);
+        let measure = Measure { metric, value, interval: Some(interval), over: Items::Episodes, count: 600 };
+        CellState::Done(Summary { headline: metric, measures: vec![measure], per_item: None, exhibits: Vec::new() })
+    }
+
+    fn of(cells: Vec<(&str, &str, CellState)>) -> Results {
+        let unique = |names: Vec<&str>| {
+            let mut seen = HashMap::new();
+            names
+                .into_iter()
+                .filter(|n| seen.insert(n.to_string(), ()).is_none())
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
-        Results {
-            models: vec!["a,b".into(), "longer".into()],
-            columns: vec![("t".into(), "p".into()), ("t".into(), "q".into())],
-            cells: vec![cell("a,b", "p", Some(0.5)), cell("longer", "p", Some(0.25)), cell("longer", "q", None)],
-        }
+        let models = unique(cells.iter().map(|c| c.0).collect());
+        let columns = unique(cells.iter().map(|c| c.1).collect()).into_iter().map(|p| ("t".to_owned(), p)).collect();
+        let cell = |(model, protocol, state): (&str, &str, CellState)| ResultCell {
+            cell: Cell { model: model.into(), task: "t".into(), protocol: protocol.into() },
+            step: None,
+            state,
+            warnings: Vec::new(),
+        };
+        Results { models, columns, cells: cells.into_iter().map(cell).collect() }
+    }
+
+    fn results() -> Results {
+        of(vec![
+            ("a,b", "p", done("accuracy", 0.5)),
+            ("longer", "p", done("accuracy", 0.25)),
+            ("longer", "q", CellState::NotRun(None)),
+        ])
+    }
+
+    #[test]
+    fn less_is_bold_where_less_is_better_and_states_are_told_apart() {
+        let results = of(vec![
+            ("x", "normals", done("angle_median", 12.5)),
+            ("y", "normals", done("angle_median", 9.25)),
+            ("z", "normals", CellState::Failed("no memory".into())),
+            ("x", "boxes", CellState::Impossible("it has no boxes".into())),
+            ("y", "boxes", CellState::Damaged("summary.json".into())),
+            ("z", "boxes", CellState::NotRun(None)),
+        ]);
+        let text = render(&results, Format::Markdown);
+        assert_eq!(
+            text,
+            "| model | normals | boxes |\n|---|---:|---:|\n| x | 12.50 ± 0.01 | impossible |\n\
+             | y | **9.25 ± 0.01** | damaged |\n| z | failed | not run |\n"
+        );
+        let table = render(&results, Format::Table { bold: false });
+        assert!(table.ends_with("angle_median in degrees (less is better), mean ± half-width of the 95 % interval\n"));
+        let value: Value = serde_json::from_str(&render(&results, Format::Json)).unwrap();
+        let states: Vec<_> = value["cells"].as_array().unwrap().iter().map(|c| c["state"].as_str().unwrap()).collect();
+        assert_eq!(states, ["done", "done", "failed", "impossible", "damaged", "not_run"]);
+        assert_eq!(value["cells"][2]["reason"], "no memory");
+        assert_eq!(value["metrics"]["angle_median"]["better"], "lower");
     }
 
     #[test]
@@ -239,15 +329,15 @@ mod tests {
     #[test]
     fn csv_quotes_and_markdown_escapes() {
         let text = render(&results(), Format::Csv);
-        assert!(text.contains("\"a,b\",t,p,accuracy,0.5,0.01,0.49,0.51,600,episodes,k\n"), "{text}");
-        assert!(text.ends_with("longer,t,q,,,,,,,,k\n"), "{text}");
+        assert!(text.contains("\"a,b\",t,p,accuracy,0.5,0.01,0.49,0.51,600,episodes,\n"), "{text}");
+        assert!(text.ends_with("longer,t,q,,,,,,,,\n"), "{text}");
         assert!(render(&results(), Format::Markdown).contains("| a,b | **50.00 ± 1.00** | – |"));
     }
 
     #[test]
     fn json_has_a_schema() {
         let value: serde_json::Value = serde_json::from_str(&render(&results(), Format::Json)).unwrap();
-        assert_eq!(value["schema"], "assay.results/1");
+        assert_eq!(value["schema"], "assay.results/2");
         assert_eq!(value["cells"][0]["summary"]["mean"], 0.5);
     }
 }

@@ -29,7 +29,7 @@ impl Gc {
         let store = self.store.peek();
         let mut live = HashSet::new();
         for path in &self.experiments {
-            live.extend(plan_file(path, &[], &store)?.plan.nodes().map(|n| n.key));
+            live.extend(plan_file(path, &[], false, &store)?.plan.nodes().map(|n| n.key));
         }
         let garbage = gc::find(&store, &live)?;
         if self.delete {

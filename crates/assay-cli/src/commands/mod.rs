@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use assay_config::Override;
 use assay_engine::Store;
-use assay_lab::{Lab, Planned};
+use assay_lab::{Cell, Lab, LeftOut, Planned};
 use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 
 use crate::{CliError, Exit, environment};
@@ -86,6 +86,9 @@ pub struct ExperimentArguments {
     /// Overrides a value, such as `protocols.5w1s.episodes=100`; may be given several times.
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// Leaves out evaluations whose files are not there or whose parts do not fit together, and says which and why.
+    #[arg(long)]
+    available: bool,
     #[command(flatten)]
     store: StoreArguments,
 }
@@ -127,7 +130,7 @@ impl StoreArguments {
 impl ExperimentArguments {
     /// The experiment as a plan against `store`.
     pub fn plan(&self, store: &Store) -> Result<Planned, CliError> {
-        plan_file(&self.experiment, &self.set, store)
+        plan_file(&self.experiment, &self.set, self.available, store)
     }
 
     /// Path of the experiment, for logs.
@@ -147,14 +150,23 @@ impl ExperimentArguments {
 }
 
 /// Plans one file.
-pub fn plan_file(path: &PathBuf, set: &[String], store: &Store) -> Result<Planned, CliError> {
+pub fn plan_file(path: &PathBuf, set: &[String], available: bool, store: &Store) -> Result<Planned, CliError> {
     // Places and relative paths are told from where the command was given.
     let path = std::path::absolute(path).context("finding the experiment")?;
     let overrides: Vec<_> = set.iter().cloned().map(Override).collect();
-    let lab = Lab::load(&path, &overrides, environment::variables()).map_err(CliError::Experiment)?;
+    let lab = Lab::load(&path, &overrides, environment::variables(), available).map_err(CliError::Experiment)?;
     let planned = lab.plan(store).map_err(CliError::Experiment)?;
     for warning in &planned.warnings {
         environment::note(&format!("warning: {warning}"));
+    }
+    for cell in &planned.cells {
+        let Cell { model, task, protocol } = &cell.cell;
+        let (what, why) = match &cell.evaluation {
+            Ok(_) => continue,
+            Err(LeftOut::NotAvailable(why)) => ("left out", why),
+            Err(LeftOut::Impossible(why)) => ("impossible", why),
+        };
+        environment::note(&format!("{what}: {model} on {task} by {protocol}: {why}"));
     }
     Ok(planned)
 }

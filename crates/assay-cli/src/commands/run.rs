@@ -1,6 +1,8 @@
-use assay_engine::{CancelToken, Event, Executor, Options, RunLog, Store, Summary};
+use std::collections::HashMap;
+
+use assay_engine::{CancelToken, Event, Executor, Options, RunLog, StepKey, Store, Summary};
 use assay_lab::device::{self, DeviceChoice};
-use assay_lab::{Planned, Results, Runtime};
+use assay_lab::{Cell, CellState, Planned, Results, Runtime};
 use assay_report::{Format, render};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -75,10 +77,16 @@ impl Run {
             program: concat!("assay ", env!("CARGO_PKG_VERSION")).to_owned(),
             now_unix: environment::now_unix,
         };
-        let summary = self.execute(&planned, &store, &options, Runtime::new(vec![device], jobs))?;
-        let results = Results::read(&planned.cells, &store)?;
+        let summary =
+            self.execute(&planned, &store, &options, Runtime::new(vec![device], jobs, planned.shared_images.clone()))?;
+        let results = Results::read(&planned.cells, &store, &failures(&summary));
+        note_states(&results);
         environment::print(&render(&results, self.format.report()))?;
-        Ok(end(&summary))
+        Ok(match exit(&results) {
+            _ if summary.cancelled => Exit::Interrupted,
+            Exit::Done if !summary.failed.is_empty() => Exit::Failed,
+            exit => exit,
+        })
     }
 
     fn execute(
@@ -103,10 +111,10 @@ impl Run {
         progress.finish();
         if let Some(log) = &log {
             log.note(&json!({"event": "ended", "ran": summary.ran, "hits": summary.hits, "aliased": summary.aliased,
-                "taken": summary.taken, "failed": summary.failed.len(), "skipped": summary.skipped, "interrupted": summary.cancelled}));
+                "taken": summary.taken, "failed": summary.failed.len(), "skipped": summary.skipped.len(), "interrupted": summary.cancelled}));
         }
         if !self.quiet || !summary.failed.is_empty() {
-            environment::note(&tell(&summary));
+            environment::note(&summarize(&summary));
         }
         Ok(summary)
     }
@@ -132,13 +140,13 @@ fn listen_for_interrupts(cancel: CancelToken) {
     });
 }
 
-fn tell(summary: &Summary) -> String {
+fn summarize(summary: &Summary) -> String {
     let mut parts = vec![format!("{} steps run", summary.ran), format!("{} found in the store", summary.hits)];
     let more = [
         (summary.aliased, "cut off early"),
         (summary.taken, "made by another process"),
         (summary.failed.len(), "failed"),
-        (summary.skipped, "skipped"),
+        (summary.skipped.len(), "skipped"),
     ];
     parts.extend(more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     let mut text = parts.join(", ");
@@ -151,12 +159,25 @@ fn tell(summary: &Summary) -> String {
     text
 }
 
-fn end(summary: &Summary) -> Exit {
-    if summary.cancelled {
-        Exit::Interrupted
-    } else if summary.failed.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
+/// Why steps were not made, by their keys.
+fn failures(summary: &Summary) -> HashMap<StepKey, String> {
+    let failed = summary.failed.iter().map(|f| (f.key, f.message.clone()));
+    let skipped = summary.skipped.iter().map(|s| (s.key, format!("{} failed", s.because)));
+    failed.chain(skipped).collect()
+}
+
+/// Says which entries are damaged.
+pub fn note_states(results: &Results) {
+    for one in &results.cells {
+        if let CellState::Damaged(how) = &one.state {
+            let Cell { model, task, protocol } = &one.cell;
+            environment::note(&format!("damaged: {model} on {task} by {protocol}: {how}; `assay run` makes it again"));
+        }
     }
+}
+
+/// How a command with these results ends: well, unless something failed or is damaged.
+pub fn exit(results: &Results) -> Exit {
+    let is_bad = |state: &CellState| matches!(state, CellState::Failed(_) | CellState::Damaged(_));
+    if results.cells.iter().any(|one| is_bad(&one.state)) { Exit::Failed } else { Exit::Done }
 }

@@ -1,9 +1,11 @@
+use std::collections::HashMap;
+
 use assay_lab::Results;
 use assay_report::{metrics_table, render};
 use clap::Args;
 
 use super::ExperimentArguments;
-use super::run::ResultFormat;
+use super::run::{ResultFormat, exit, note_states};
 use crate::{CliError, Exit, environment};
 
 /// Prints the results of an experiment as far as they are in the store; runs nothing.
@@ -23,12 +25,13 @@ impl Show {
     pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
-        let results = Results::read(&planned.cells, &store)?;
+        let results = Results::read(&planned.cells, &store, &HashMap::new());
+        note_states(&results);
         if self.metrics {
             environment::print(&metrics_table(&results))?;
-            return Ok(Exit::Done);
+            return Ok(exit(&results));
         }
         environment::print(&render(&results, self.format.report()))?;
-        Ok(Exit::Done)
+        Ok(exit(&results))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_data::{Label, Manifest, Presence};
-use assay_engine::{Digest, External, ExternalSource, FramedHasher, InputChanged};
+use assay_engine::{Content, Digest, FramedHasher};
 use assay_probe::Targets;
 
 /// What each of N images shows.
@@ -28,16 +28,9 @@ pub struct LabelledImages {
     pub classes: Vec<u32>,
 }
 
-/// A list in memory; the images that it names are watched by their shards.
-impl ExternalSource for LabelledImages {
-    fn check(&self) -> Result<(), InputChanged> {
-        Ok(())
-    }
-}
-
 impl LabelledImages {
     /// The samples of a manifest with these indices, whose classes are all among `classes`.
-    pub fn leaf(manifest: &Manifest, samples: &[u32], classes: &[u32]) -> External<Self> {
+    pub fn leaf(manifest: &Manifest, samples: &[u32], classes: &[u32]) -> Content<Self> {
         let chosen = || samples.iter().map(|i| &manifest.samples[*i as usize]);
         let images: Vec<[u8; 32]> = chosen().map(|s| *s.digest.as_bytes()).collect();
         let labels = if manifest.is_multi_label() {
@@ -54,7 +47,7 @@ impl LabelledImages {
         };
         let names = chosen().map(|s| s.path.clone()).collect();
         let all = Self { images, names, labels, classes: classes.to_vec() };
-        External::new(all.digest(), Arc::new(all))
+        Content::new(all.digest(), Arc::new(all))
     }
 
     fn digest(&self) -> Digest {
@@ -67,6 +60,17 @@ impl LabelledImages {
         let classes: Vec<u8> = self.classes.iter().flat_map(|c| c.to_le_bytes()).collect();
         hasher.field(kind).field(&classes).field(self.images.as_flattened()).field(&labels);
         hasher.finish()
+    }
+
+    /// The class of each image.
+    ///
+    /// # Errors
+    /// When images show several classes.
+    pub fn classes(&self) -> anyhow::Result<&[u32]> {
+        match &self.labels {
+            Labels::Classes(classes) => Ok(classes),
+            Labels::MultiLabel(_) => anyhow::bail!("this is for images of one class each, and these show several"),
+        }
     }
 
     /// What a probe learns from. An object marked as difficult counts as absent, as in Ericsson et al. (CVPR 2021).

@@ -67,13 +67,6 @@ pub struct TaskData {
     pub repeated: Vec<String>,
 }
 
-/// A manifest is a list in memory; the images that it names are watched by their shards.
-impl ExternalSource for TaskData {
-    fn check(&self) -> Result<(), InputChanged> {
-        Ok(())
-    }
-}
-
 /// The images of a shard.
 #[derive(Debug)]
 pub struct ShardImages {

@@ -22,6 +22,10 @@ pub struct CheckpointPlace {
     stamped: Stamped,
 }
 
+/// Version of what is done between a weights file and the digest of its tensors: names, namings, prefixes, heads, conversions.
+/// Raise it when the same file and choice come to give other tensors.
+const READER: u32 = 2; // 1 – as "tensors 1"; 2 – what is loaded is checked against the digest
+
 impl ExternalSource for CheckpointPlace {
     fn check(&self) -> Result<(), InputChanged> {
         self.stamped.check()
@@ -55,8 +59,22 @@ impl std::fmt::Display for WeightsProblem {
 impl std::error::Error for WeightsProblem {}
 
 impl CheckpointPlace {
+    /// Reads the tensors that were found with this digest when the experiment was planned: those of the backbone alone, or with
+    /// its classifier.
+    ///
+    /// # Errors
+    /// When the file gives other tensors now, or cannot be read.
+    pub fn load(&self, planned: Digest) -> anyhow::Result<BTreeMap<String, RawTensor>> {
+        let tensors = self.read()?;
+        let found = digests(&tensors, &self.backbone);
+        if !found.chunks_exact(32).any(|digest| digest == planned.as_bytes()) {
+            return Err(InputChanged { path: self.path.clone() }.into());
+        }
+        Ok(tensors)
+    }
+
     /// Reads and audits the tensors: those of the backbone, and of its classifier when they are there.
-    pub fn load(&self) -> Result<BTreeMap<String, RawTensor>, WeightsProblem> {
+    fn read(&self) -> Result<BTreeMap<String, RawTensor>, WeightsProblem> {
         let plain = |message: String| WeightsProblem { message, help: None };
         let checkpoint =
             Checkpoint::open(&self.path, self.container.as_deref()).map_err(|e| unreadable(&self.path, &e))?;
@@ -105,7 +123,8 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
     });
     let asked = serde_json::to_vec(&Asked { container: &place.container, filter: &place.filter, backbone })
         .expect("plain values");
-    let bytes = facts.memo("tensors 1", &[&contents, &asked], || Ok(digests(&place.load()?, backbone)))?;
+    let version = READER.to_le_bytes();
+    let bytes = facts.memo("tensors", &[&version, &contents, &asked], || Ok(digests(&place.read()?, backbone)))?;
     let mut parts = bytes.chunks_exact(32).map(|c| Digest::from_bytes(c.try_into().expect("32 bytes")));
     let leaf = |digest| External::new(digest, Arc::clone(&place));
     let backbone = parts

@@ -1,36 +1,45 @@
 //! What a protocol sees of one evaluation while it plans it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use assay_config::Checker;
-use assay_data::Manifest;
-use assay_engine::{External, Output, Step, WrittenAt};
+use assay_data::{Manifest, Split};
+use assay_engine::{Content, External, Output, Step};
+use assay_nn::FeaturePoint;
 
-use super::{PlanError, Planner, Ready};
-use crate::outside::{CheckpointPlace, TaskData};
-use crate::results::Scores;
-use crate::spec::{Cell, Metric, quote};
-use crate::steps::{Features, Runtime};
+use super::inputs::Ready;
+use super::{PlanError, Planner};
+use crate::outside::{CheckpointPlace, LabelledImages, TaskData};
+use crate::results::{Evaluation, ExhibitSource};
+use crate::spec::{Cell, Metric};
+use crate::steps::{Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
 
 /// What every protocol does.
 pub(crate) trait Protocol {
     /// Checks its parameters.
     fn check(&self, at: &Checker<'_>);
 
-    /// Adds its steps to the plan; returns the one with the scores.
-    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError>;
+    /// Adds its steps to the plan; returns the one with the evaluation.
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError>;
 }
 
-/// What a protocol may ask for while it plans one evaluation.
+/// What a protocol may ask for while it plans one evaluation. What it does not ask for is not planned.
 pub(crate) struct CellPlan<'p, 'a> {
     planner: &'p mut Planner<'a>,
     cell: &'p Cell,
     data: Arc<TaskData>,
+    exhibits: Vec<ExhibitSource>,
 }
 
 impl<'p, 'a> CellPlan<'p, 'a> {
     pub fn new(planner: &'p mut Planner<'a>, cell: &'p Cell, data: Arc<TaskData>) -> Self {
-        Self { planner, cell, data }
+        Self { planner, cell, data, exhibits: Vec::new() }
+    }
+
+    /// The exhibits that steps of the protocol have of their own.
+    pub fn into_exhibits(self) -> Vec<ExhibitSource> {
+        self.exhibits
     }
 
     /// Names of the model, the task and the protocol.
@@ -38,25 +47,64 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         self.cell
     }
 
+    fn written(&self) -> Names<'p> {
+        Names { model: &self.cell.model, task: &self.cell.task, protocol: &self.cell.protocol }
+    }
+
     /// The samples of the task.
     pub fn data(&self) -> &Manifest {
         &self.data.manifest
     }
 
+    /// Indices of the samples of a split.
+    pub fn split(&self, split: Split) -> Vec<u32> {
+        let samples = self.data.manifest.samples.iter().enumerate().filter(|(_, s)| s.split == split);
+        samples.map(|(i, _)| i as u32).collect()
+    }
+
     /// The samples as an input of a step.
-    pub fn manifest(&self) -> External<TaskData> {
-        External::new(self.data.digest, Arc::clone(&self.data))
+    pub fn manifest(&self) -> Content<TaskData> {
+        Content::new(self.data.digest, Arc::clone(&self.data))
+    }
+
+    /// Some samples, by index, with their labels and nothing of the others; their classes are all among `classes`.
+    pub fn labelled(&self, samples: &[u32], classes: &[u32]) -> Content<LabelledImages> {
+        LabelledImages::leaf(&self.data.manifest, samples, classes)
+    }
+
+    /// Indices of all classes of the task.
+    pub fn all_classes(&self) -> Vec<u32> {
+        (0..self.data.manifest.classes.len() as u32).collect()
     }
 
     /// The features of all images of the task.
     pub fn features(&mut self) -> Result<Vec<Output<Features>>, PlanError> {
-        self.planner.features(&self.cell.model, &self.cell.task, &self.data)
+        self.features_in(&(0..self.data.shards.len() as u32).collect(), None)
     }
 
     /// The features of these samples, by index: the pieces that their images are in.
     pub fn features_of(&mut self, samples: &[u32]) -> Result<Vec<Output<Features>>, PlanError> {
-        let all = self.features()?;
-        Ok(self.data.shards_of(samples).into_iter().map(|piece| all[piece as usize]).collect())
+        self.features_in(&self.data.shards_of(samples), None)
+    }
+
+    /// The features of these samples at another point of the network than the model says.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for protocols that look into a network"))]
+    pub fn features_at(&mut self, samples: &[u32], point: &FeaturePoint) -> Result<Vec<Output<Features>>, PlanError> {
+        self.features_in(&self.data.shards_of(samples), Some(point))
+    }
+
+    fn features_in(
+        &mut self,
+        pieces: &BTreeSet<u32>,
+        point: Option<&FeaturePoint>,
+    ) -> Result<Vec<Output<Features>>, PlanError> {
+        self.planner.features((&self.cell.model, &self.cell.task), &self.data, pieces, point)
+    }
+
+    /// The weights of the model, as a start of training.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for protocols that train"))]
+    pub fn start(&mut self) -> Result<WeightsRecipe, PlanError> {
+        Ok(self.planner.weights(&self.cell.model)?.into())
     }
 
     /// What the task is judged by.
@@ -72,11 +120,11 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         } else {
             ("show one class each", "`Top1` or `MeanPerClass`")
         };
-        Err(PlanError {
-            path: format!("tasks.{}.metric", quote(&self.cell.task)),
-            message: format!("`{metric:?}` does not fit: the images of task {:?} {these}", self.cell.task),
-            help: Some(format!("use {fitting}, or leave it out")),
-        })
+        Err(PlanError::wrong(
+            format!("{}.metric", self.written().path(WrittenIn::Task)),
+            format!("`{metric:?}` does not fit: the images of task {:?} {these}", self.cell.task),
+            Some(format!("use {fitting}, or leave it out")),
+        ))
     }
 
     /// Refuses a task whose images show several classes.
@@ -109,66 +157,62 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         let model = &self.cell.model;
         let spec = &self.planner.experiment.models[model];
         if spec.point().is_ok_and(|point| !point.is_end()) {
-            return Err(PlanError {
-                path: format!("models.{}", quote(model)),
-                message: format!(
-                    "protocol {:?} needs the features that the classifier was trained on, and model {model:?} has those of \
-                     another `layer` or `pool`",
-                    self.cell.protocol
-                ),
-                help: Some("leave the pair out with `exclude`".to_owned()),
-            });
+            let message = format!(
+                "protocol {:?} needs the features that the classifier was trained on, and model {model:?} has those of another \
+                 `layer` or `pool`",
+                self.cell.protocol
+            );
+            return Err(PlanError::impossible(
+                self.written().path(WrittenIn::Model),
+                message,
+                Some(EXCLUDE.to_owned()),
+            ));
         }
         let layer = spec.backbone.classifier();
         let found = match self.planner.weights(model)? {
             Ready::File(facts) => facts.with_head,
             _ => None,
         };
-        found.zip(layer).ok_or_else(|| PlanError {
-            path: format!("models.{}.weights", quote(model)),
-            message: format!(
+        found.zip(layer).ok_or_else(|| {
+            let message = format!(
                 "protocol {:?} needs weights from a file with a classifier, and model {model:?} has none",
                 self.cell.protocol
-            ),
-            help: Some("leave the pair out with `exclude`".to_owned()),
+            );
+            PlanError::impossible(self.written().path(WrittenIn::Weights), message, Some(EXCLUDE.to_owned()))
         })
     }
 
     /// Adds a step of the protocol's own.
-    pub fn add<S: Step<Runtime>>(&mut self, label: String, step: S) -> Result<Output<S::Output>, PlanError> {
-        let protocol = format!("protocols.{}", quote(&self.cell.protocol));
-        let task = format!("tasks.{}", quote(&self.cell.task));
-        let written_at = vec![
-            WrittenAt::new("", protocol.clone()),
-            WrittenAt::new("/rule", protocol),
-            WrittenAt::new("/manifest", format!("{task}.dataset")),
-            WrittenAt::new("/fit", format!("{task}.dataset")),
-            WrittenAt::new("/choose", format!("{task}.dataset")),
-            WrittenAt::new("/test", format!("{task}.dataset")),
-            WrittenAt::new("/metric", task),
-        ];
-        self.planner.plan.add(label, step, written_at).map_err(|error| self.protocol_error("", error.to_string()))
+    pub fn add<S: LabStep>(&mut self, label: String, step: S) -> Result<Output<S::Output>, PlanError> {
+        let names = self.written();
+        self.planner.add(label, step, names)
     }
 
-    /// Adds the step that ends in scores.
-    pub fn add_scores<S: Step<Runtime, Output = Scores>>(&mut self, step: S) -> Result<Output<Scores>, PlanError> {
+    /// Adds the step that ends in the evaluation.
+    pub fn add_evaluation<S: LabStep + Step<Runtime, Output = Evaluation>>(
+        &mut self,
+        step: S,
+    ) -> Result<Output<Evaluation>, PlanError> {
         let Cell { model, task, protocol } = self.cell;
         self.add(format!("score/{model}/{task}/{protocol}"), step)
+    }
+
+    /// Names an exhibit among the files of a step as one of this evaluation.
+    pub fn exhibit<T>(&mut self, of: &Output<T>, file: &'static str) {
+        self.exhibits.push(ExhibitSource { kind: of.kind(), key: of.key(), file });
     }
 
     /// The protocol does not fit the task.
     pub fn protocol_error(&self, field: &str, message: String) -> PlanError {
         let dot = if field.is_empty() { "" } else { "." };
-        let path = format!("protocols.{}{dot}{field}", quote(&self.cell.protocol));
-        PlanError { path, message: format!("on task {:?}: {message}", self.cell.task), help: None }
+        let path = format!("{}{dot}{field}", self.written().path(WrittenIn::Protocol));
+        PlanError::impossible(path, format!("on task {:?}: {message}", self.cell.task), None)
     }
 
     /// The task does not fit the protocol.
     pub fn task_error(&self, message: String) -> PlanError {
-        PlanError {
-            path: format!("tasks.{}.dataset", quote(&self.cell.task)),
-            message,
-            help: Some("leave the pair out with `exclude`".to_owned()),
-        }
+        PlanError::impossible(self.written().path(WrittenIn::Dataset), message, Some(EXCLUDE.to_owned()))
     }
 }
+
+const EXCLUDE: &str = "leave the pair out with `exclude`";

@@ -1,13 +1,15 @@
-//! Metrics of logits: the one that a task is judged by, and all the others with their intervals.
+//! Logits of test images judged: the metric of the task, and all the others with their intervals.
 
 use assay_data::Presence;
 use assay_stats::metrics::{
-    Binning, Calibration, CalibrationBin, Outcomes, PrecisionRule, Statistic, bootstrap, cross_fitted_calibration,
+    Binning, Bounds, Calibration, MetricId, Outcomes, PrecisionRule, Statistic, bootstrap, cross_fitted_calibration,
     mean_average_precision,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::evaluation::{Interval, IntervalMethod, Items, Measure};
+use super::exhibit::{Confusion, Exhibit, PerClass, Reliability, ReliabilityBin};
 use crate::outside::Labels;
 use crate::spec::Metric;
 
@@ -52,21 +54,6 @@ impl Metric {
     }
 }
 
-/// A metric with the middle 95 % of its values over resampled test images.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: f64,
-    /// 2.5th percentile of the resamples; absent where nothing was resampled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low: Option<f64>,
-    /// 97.5th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub high: Option<f64>,
-}
-
 /// How probabilities are made to mean what they say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CalibrationRule {
@@ -86,66 +73,53 @@ pub struct Resampling {
     pub seed: u64,
 }
 
-/// All metrics of a classifier, and what they are made from.
-pub struct Judgement {
+/// A classifier, judged.
+pub struct Judged {
     /// All metrics.
-    pub metrics: Vec<Measured>,
-    /// The metric in each class; absent for a class without images.
-    pub per_class: Vec<Option<f64>>,
-    /// Rows are right classes, columns predicted ones; empty where images show several classes.
-    pub confusion: Vec<Vec<u64>>,
-    /// Reliability curve, as it is and with the temperature.
-    pub reliability: Option<[Vec<Bin>; 2]>,
-    /// What the metric is the mean of: 1 or 0 for each image, or the average precision of each class.
-    pub values: Vec<f64>,
-}
-
-/// One bin of a reliability curve.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Bin {
-    /// Number of images.
-    pub count: u64,
-    /// Their mean confidence.
-    pub confidence: f64,
-    /// Share of them that was right.
-    pub accuracy: f64,
-}
-
-impl From<CalibrationBin> for Bin {
-    fn from(bin: CalibrationBin) -> Self {
-        Self { count: bin.count, confidence: bin.confidence, accuracy: bin.accuracy }
-    }
+    pub measures: Vec<Measure>,
+    /// What the metric of the task is the mean of: 1 or 0 for each image, or the average precision of each class that has
+    /// images, with the place of that class among the K.
+    pub items: Vec<(usize, f64)>,
+    /// What the items are.
+    pub over: Items,
+    /// What there is to look at.
+    pub exhibits: Vec<Exhibit>,
 }
 
 type Named<'a> = (&'static str, Box<dyn Fn(&[u32]) -> f64 + 'a>);
 
-fn measured(n: usize, resampling: Resampling, named: &[Named<'_>]) -> Vec<Measured> {
+fn measured(n: usize, over: Items, count: usize, resampling: Resampling, named: &[Named<'_>]) -> Vec<Measure> {
     let once = vec![1; n];
     let statistics: Vec<Statistic<'_>> = named.iter().map(|(_, f)| &**f as Statistic<'_>).collect();
     let bounds = bootstrap(n, resampling.resamples as usize, resampling.seed, &statistics);
-    let finite = |v: f64| v.is_finite().then_some(v);
-    let one = |((name, f), b): (&Named<'_>, assay_stats::metrics::Bounds)| Measured {
-        name: (*name).to_owned(),
+    let interval = |Bounds { low, high }| {
+        let half_width = (high - low) / 2.0;
+        half_width.is_finite().then_some(Interval { low, high, half_width, method: IntervalMethod::Bootstrap })
+    };
+    let one = |((name, f), b): (&Named<'_>, Bounds)| Measure {
+        metric: MetricId::of(name),
         value: f(&once),
-        low: finite(b.low),
-        high: finite(b.high),
+        interval: interval(b),
+        over,
+        count,
     };
     named.iter().zip(bounds).map(one).collect()
 }
 
-/// Judges N × K logits of images of one class each.
+/// Judges N × K logits of images of one class each, counted among `classes`.
 pub fn judge_classes(
     logits: &[f32],
     truth: &[u32],
-    classes: usize,
-    temperature: Option<f64>,
-    calibration: CalibrationRule,
+    classes: &[u32],
+    metric: Metric,
+    (temperature, calibration): (Option<f64>, CalibrationRule),
     resampling: Resampling,
-) -> Judgement {
-    let plain = Outcomes::of_logits(logits, truth, classes, 1.0);
+) -> Judged {
+    let k = classes.len();
+    let plain = Outcomes::of_logits(logits, truth, k, 1.0);
     let bins = |of: &Outcomes| [Binning::EqualWidth, Binning::EqualMass].map(|b| Calibration::new(of, b, BINS));
     let plain_bins = bins(&plain);
-    let scaled = temperature.map(|t| Outcomes::of_logits(logits, truth, classes, t));
+    let scaled = temperature.map(|t| Outcomes::of_logits(logits, truth, k, t));
     let scaled_bins = scaled.as_ref().map(bins);
     let mut named: Vec<Named<'_>> = vec![
         ("top1", Box::new(|c| plain.top(1, c))),
@@ -155,7 +129,7 @@ pub fn judge_classes(
         ("ece", Box::new(|c| plain_bins[0].error(c))),
         ("ece_equal_mass", Box::new(|c| plain_bins[1].error(c))),
     ];
-    if classes > 5 {
+    if k > 5 {
         named.insert(1, ("top5", Box::new(|c| plain.top(5, c))));
     }
     if let (Some(scaled), Some(bins)) = (&scaled, &scaled_bins) {
@@ -164,50 +138,63 @@ pub fn judge_classes(
         named.push(("ece_scaled", Box::new(|c| bins[0].error(c))));
         named.push(("ece_equal_mass_scaled", Box::new(|c| bins[1].error(c))));
     }
-    let mut metrics = measured(truth.len(), resampling, &named);
+    let mut measures = measured(truth.len(), Items::Images, truth.len(), resampling, &named);
     if calibration == CalibrationRule::TestCrossValidated
-        && let Some((before, after)) = cross_fitted_calibration(logits, truth, classes, BINS)
+        && let Some((before, after)) = cross_fitted_calibration(logits, truth, k, BINS)
     {
         for (name, value) in [("ece", before), ("ece_scaled", after)] {
-            metrics.retain(|m| m.name != name);
-            metrics.push(Measured { name: name.to_owned(), value, low: None, high: None });
+            let id = MetricId::of(name);
+            measures.retain(|m| m.metric != id);
+            measures.push(Measure::new(id, value, Items::Images, truth.len()));
         }
     }
     let once = plain.once();
-    let curve = |bins: &[Calibration; 2]| bins[0].curve(&once).into_iter().map(Bin::from).collect::<Vec<_>>();
-    let reliability = scaled_bins.as_ref().map(|scaled| [curve(&plain_bins), curve(scaled)]);
-    let right = |(t, p): (&u32, &u32)| f64::from(u8::from(t == p));
-    Judgement {
-        metrics,
-        per_class: plain.per_class(&once).into_iter().map(|a| a.is_finite().then_some(a)).collect(),
-        confusion: plain.confusion().counts.chunks(classes.max(1)).map(<[u64]>::to_vec).collect(),
-        reliability,
-        values: truth.iter().zip(&plain.predicted).map(right).collect(),
-    }
+    let curve =
+        |bins: &[Calibration; 2]| bins[0].curve(&once).into_iter().map(ReliabilityBin::from).collect::<Vec<_>>();
+    let per_class = plain.per_class(&once).into_iter().map(|a| a.is_finite().then_some(a)).collect();
+    let exhibits = vec![
+        Exhibit::PerClass(PerClass { metric: metric.id(), classes: classes.to_vec(), values: per_class }),
+        Exhibit::Confusion(Confusion {
+            classes: classes.to_vec(),
+            counts: plain.confusion().counts.chunks(k.max(1)).map(<[u64]>::to_vec).collect(),
+        }),
+        Exhibit::Reliability(Reliability {
+            before: curve(&plain_bins),
+            after: scaled_bins.as_ref().map(curve),
+            temperature,
+        }),
+    ];
+    let right = |(i, (t, p)): (usize, (&u32, &u32))| (i, f64::from(u8::from(t == p)));
+    let items = truth.iter().zip(&plain.predicted).enumerate().map(right).collect();
+    drop(named);
+    Judged { measures, items, over: Items::Images, exhibits }
 }
 
-/// Judges N × K logits of images that show several classes; `metric` decides what is told of each class.
+/// Judges N × K logits of images that show several of `classes`; `metric` decides what is told of each class.
 pub fn judge_multi_label(
     logits: &[f32],
-    marks: &[Presence],
-    classes: usize,
+    shown: &[Presence],
+    classes: &[u32],
     metric: Metric,
     resampling: Resampling,
-) -> Judgement {
+) -> Judged {
+    let k = classes.len();
     let all = [Metric::MeanAp11, Metric::MeanAp11Kit, Metric::MeanAp];
-    let precisions = all.map(|m| (m.name(), m.precision(logits, marks, classes)));
+    let precisions = all.map(|m| (m.name(), m.precision(logits, shown, k)));
     let named: Vec<Named<'_>> = precisions
         .iter()
         .map(|(name, f)| (*name, Box::new(|c: &[u32]| f(c).0) as Box<dyn Fn(&[u32]) -> f64>))
         .collect();
-    let n = marks.len() / classes.max(1);
-    let each = metric.precision(logits, marks, classes)(&vec![1; n]).1;
-    Judgement {
-        metrics: measured(n, resampling, &named),
-        per_class: each.iter().map(|a| a.is_finite().then_some(*a)).collect(),
-        confusion: Vec::new(),
-        reliability: None,
-        values: each.into_iter().filter(|a| a.is_finite()).collect(),
+    let n = shown.len() / k.max(1);
+    let each = metric.precision(logits, shown, k)(&vec![1; n]).1;
+    let items: Vec<(usize, f64)> = each.iter().copied().enumerate().filter(|(_, a)| a.is_finite()).collect();
+    let values = each.iter().map(|a| a.is_finite().then_some(*a)).collect();
+    let exhibits = vec![Exhibit::PerClass(PerClass { metric: metric.id(), classes: classes.to_vec(), values })];
+    Judged {
+        measures: measured(n, Items::Classes, items.len(), resampling, &named),
+        items,
+        over: Items::Classes,
+        exhibits,
     }
 }
 
@@ -222,12 +209,14 @@ mod tests {
         // Three images of class 0, one of class 1; the last image of class 0 is taken for 1.
         let logits = [2.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 3.0];
         let truth = [0, 0, 0, 1];
-        let judged = judge_classes(&logits, &truth, 2, Some(2.0), CalibrationRule::Validation, RESAMPLING);
-        let value = |name: &str| judged.metrics.iter().find(|m| m.name == name).unwrap().value;
+        let rule = (Some(2.0), CalibrationRule::Validation);
+        let judged = judge_classes(&logits, &truth, &[4, 9], Metric::Top1, rule, RESAMPLING);
+        let value = |name: &str| judged.measures.iter().find(|m| m.metric.id() == name).unwrap().value;
         assert_eq!(value("top1"), 0.75);
         assert!((value("mean_per_class") - (2.0 / 3.0 + 1.0) / 2.0).abs() < 1e-15);
-        assert_eq!(judged.confusion, [[2, 1], [0, 1]]);
-        assert_eq!(judged.values, [1.0, 1.0, 0.0, 1.0]);
+        let confusion = Confusion { classes: vec![4, 9], counts: vec![vec![2, 1], vec![0, 1]] };
+        assert!(judged.exhibits.contains(&Exhibit::Confusion(confusion)));
+        assert_eq!(judged.items, [(0, 1.0), (1, 1.0), (2, 0.0), (3, 1.0)]);
         assert_ne!(value("nll"), value("nll_scaled"));
         let labels = Labels::Classes(truth.to_vec());
         assert_eq!(Metric::Top1.of(&logits, &labels, 2), 0.75);

@@ -2,10 +2,15 @@
 //!
 //! **Invariant.** Nothing here knows of plans or protocols.
 
+mod evaluation;
+mod exhibit;
 mod judge;
 mod read;
-mod scores;
 
-pub use judge::{CalibrationRule, Measured, Resampling, judge_classes, judge_multi_label};
-pub use read::{ResultCell, Results};
-pub use scores::{More, Predictions, Scores, Summary};
+pub use evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem, Summary};
+pub use exhibit::{
+    Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall, Predictions,
+    Reliability, ReliabilityBin, SolverReport,
+};
+pub use judge::{CalibrationRule, Resampling, judge_classes, judge_multi_label};
+pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results};

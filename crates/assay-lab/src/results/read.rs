@@ -1,15 +1,47 @@
-//! Scores read back from the store.
+//! The results of an experiment, read back from the store: each cell with its state.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use assay_engine::{Output, Store};
-use serde::Serialize;
+use anyhow::Context as _;
+use assay_engine::{Output, StepKey, Store};
 
-use super::{Scores, Summary};
+use super::evaluation::{Evaluation, Summary};
 use crate::spec::Cell;
 
+/// An evaluation as it was planned.
+#[derive(Clone, Debug)]
+pub struct PlannedCell {
+    /// Names of its model, task and protocol.
+    pub cell: Cell,
+    /// The step that its evaluation comes from, or why there is none.
+    pub evaluation: Result<Output<Evaluation>, LeftOut>,
+    /// Steps with exhibits of their own, such as the curve of a grid.
+    pub exhibits: Vec<ExhibitSource>,
+}
+
+/// Why a cell is not evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Files that it needs are not there.
+    NotAvailable(String),
+    /// The protocol, the task and the model do not fit together.
+    Impossible(String),
+}
+
+/// A step that has an exhibit among its files.
+#[derive(Clone, Debug)]
+pub struct ExhibitSource {
+    /// Kind of the step.
+    pub kind: &'static str,
+    /// Its key.
+    pub key: StepKey,
+    /// The file.
+    pub file: &'static str,
+}
+
 /// The results of an experiment, as far as they are in the store.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Results {
     /// Names of the models, in order.
     pub models: Vec<String>,
@@ -20,50 +52,113 @@ pub struct Results {
 }
 
 /// One evaluation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ResultCell {
-    /// Model.
-    pub model: String,
-    /// Task.
-    pub task: String,
-    /// ProtocolSpec.
-    pub protocol: String,
-    /// Key of the step with the scores.
-    pub key: String,
-    /// Folder of that step in the store, where the values of every episode or image are.
-    pub folder: PathBuf,
-    /// The number, when it is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub summary: Option<Summary>,
+    /// Names of the model, the task and the protocol.
+    pub cell: Cell,
+    /// The step that it comes from: its key, and its folder in the store, where its items and exhibits are. Absent where the
+    /// cell is left out.
+    pub step: Option<(StepKey, PathBuf)>,
+    /// How it stands.
+    pub state: CellState,
+    /// What the steps that it comes from warned of.
+    pub warnings: Vec<String>,
+}
+
+/// How a cell stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CellState {
+    /// It has been evaluated.
+    Done(Summary),
+    /// A step that it needs failed; why.
+    Failed(String),
+    /// It has not been run; why, where that is known.
+    NotRun(Option<String>),
+    /// Its entry in the store is damaged; how.
+    Damaged(String),
+    /// The protocol, the task and the model do not fit together; why.
+    Impossible(String),
+}
+
+impl CellState {
+    /// Its word in JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Failed(_) => "failed",
+            Self::NotRun(_) => "not_run",
+            Self::Damaged(_) => "damaged",
+            Self::Impossible(_) => "impossible",
+        }
+    }
+
+    /// The numbers of an evaluated cell.
+    pub fn summary(&self) -> Option<&Summary> {
+        if let Self::Done(summary) = self { Some(summary) } else { None }
+    }
+
+    /// Why there are no numbers, where that is known.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Done(_) => None,
+            Self::NotRun(reason) => reason.as_deref(),
+            Self::Failed(reason) | Self::Damaged(reason) | Self::Impossible(reason) => Some(reason),
+        }
+    }
 }
 
 impl Results {
-    /// Reads what is there.
-    ///
-    /// # Errors
-    /// When an entry is damaged.
-    pub fn read(evaluated: &[(Cell, Output<Scores>)], store: &Store) -> anyhow::Result<Self> {
-        let (mut models, mut columns, mut cells): (Vec<String>, Vec<(String, String)>, Vec<ResultCell>) =
-            Default::default();
-        let mut seen = std::collections::HashSet::new();
-        for (cell, output) in evaluated {
-            if seen.insert((cell.model.clone(), String::new())) {
+    /// Reads what is there. `failures` says of steps that a run has just tried and not made why that is.
+    pub fn read(planned: &[PlannedCell], store: &Store, failures: &HashMap<StepKey, String>) -> Self {
+        let (mut models, mut columns): (Vec<String>, Vec<(String, String)>) = Default::default();
+        let mut seen = HashSet::new();
+        for PlannedCell { cell, .. } in planned {
+            if seen.insert((cell.model.as_str(), "")) {
                 models.push(cell.model.clone());
             }
-            if seen.insert((cell.task.clone(), cell.protocol.clone())) {
+            if seen.insert((cell.task.as_str(), cell.protocol.as_str())) {
                 columns.push((cell.task.clone(), cell.protocol.clone()));
             }
-            let folder = store.entry(output.kind(), output.key());
-            let summary = if folder.is_dir() { Some(Summary::read(&folder)?) } else { None };
-            cells.push(ResultCell {
-                model: cell.model.clone(),
-                task: cell.task.clone(),
-                protocol: cell.protocol.clone(),
-                key: output.key().to_string(),
-                folder,
-                summary,
-            });
         }
-        Ok(Self { models, columns, cells })
+        let cells = planned.iter().map(|planned| ResultCell::read(planned, store, failures)).collect();
+        Self { models, columns, cells }
     }
+
+    /// The cell of a model in a column.
+    pub fn find(&self, model: &str, (task, protocol): (&str, &str)) -> Option<&ResultCell> {
+        self.cells.iter().find(|c| {
+            (c.cell.model.as_str(), c.cell.task.as_str(), c.cell.protocol.as_str()) == (model, task, protocol)
+        })
+    }
+}
+
+impl ResultCell {
+    fn read(planned: &PlannedCell, store: &Store, failures: &HashMap<StepKey, String>) -> Self {
+        let cell = planned.cell.clone();
+        let output = match &planned.evaluation {
+            Ok(output) => output,
+            Err(LeftOut::NotAvailable(why)) => {
+                return Self { cell, step: None, state: CellState::NotRun(Some(why.clone())), warnings: Vec::new() };
+            }
+            Err(LeftOut::Impossible(why)) => {
+                return Self { cell, step: None, state: CellState::Impossible(why.clone()), warnings: Vec::new() };
+            }
+        };
+        let folder = store.entry(output.kind(), output.key());
+        let failed = || failures.get(&output.key()).cloned();
+        let state = if !folder.is_dir() {
+            failed().map_or(CellState::NotRun(None), CellState::Failed)
+        } else {
+            match read_summary(store, output) {
+                Ok(summary) => CellState::Done(summary),
+                Err(error) => CellState::Damaged(format!("{error:#}")),
+            }
+        };
+        Self { cell, step: Some((output.key(), folder)), state, warnings: Vec::new() }
+    }
+}
+
+fn read_summary(store: &Store, output: &Output<Evaluation>) -> anyhow::Result<Summary> {
+    let path = store.entry(output.kind(), output.key()).join(Evaluation::SUMMARY);
+    Summary::from_bytes(&std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?)
 }

@@ -69,15 +69,19 @@ pub struct Experiment {
     pub tasks: IndexMap<String, TaskSpec>,
     /// What is evaluated, in order.
     pub cells: Vec<Cell>,
+    /// By section and name of entries that are evaluated: a file that is not there, and where to get it.
+    missing: IndexMap<(String, String), String>,
 }
 
 impl Experiment {
     /// Reads and checks a file, with its protocols of type `P`. What is wrong is among `document.problems`; nothing else of
-    /// the value may be used then.
+    /// the value may be used then. With `available`, files that are not there are no problem, see
+    /// [`missing_of`](Self::missing_of).
     pub fn load<P: DeserializeOwned>(
         path: &Path,
         overrides: &[Override],
         environment: Environment,
+        available: bool,
         check: impl Fn(&P, &Checker<'_>),
     ) -> (Self, IndexMap<String, P>) {
         let document = Document::load(path, &SECTIONS, overrides, environment);
@@ -85,13 +89,13 @@ impl Experiment {
         let models: IndexMap<String, ModelSpec> = decode_section(&document, "models", &mut paths, ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut paths, TaskSpec::check);
         let protocols = decode_section(&document, "protocols", &mut paths, check);
-        let mut experiment = Self { document, models, tasks, cells: Vec::new() };
+        let mut experiment = Self { document, models, tasks, cells: Vec::new(), missing: IndexMap::new() };
         // A file that did not parse has no fields; what else would be said about it is noise.
         if let Some(rest) = experiment.document.decode_rest::<Rest>().filter(|rest| rest.is_sound) {
             experiment.cells = experiment.choose(&rest.value);
         }
         experiment.check_references();
-        experiment.check_paths(&paths);
+        experiment.check_paths(&paths, available);
         (experiment, protocols)
     }
 
@@ -100,7 +104,7 @@ impl Experiment {
         let document = Document::load(path, &SECTIONS, &[], environment);
         let models = decode_section(&document, "models", &mut IndexMap::new(), ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut IndexMap::new(), TaskSpec::check);
-        Self { document, models, tasks, cells: Vec::new() }
+        Self { document, models, tasks, cells: Vec::new(), missing: IndexMap::new() }
     }
 
     /// Notes that there is no such task, unless something else is wrong with the file.
@@ -226,8 +230,14 @@ impl Experiment {
         }
     }
 
+    /// The first file of an entry that is not there, where such files are no problem.
+    pub fn missing_of(&self, section: &str, name: &str) -> Option<&str> {
+        self.missing.get(&(section.to_owned(), name.to_owned())).map(String::as_str)
+    }
+
     /// Files that the evaluated entries name must exist.
-    fn check_paths(&self, paths: &IndexMap<(String, String), Vec<(PathBuf, SourceSpan)>>) {
+    fn check_paths(&mut self, paths: &Paths, available: bool) {
+        let mut missing = IndexMap::new();
         let mut used: Vec<(&str, &str)> = Vec::new();
         for cell in &self.cells {
             used.extend([
@@ -245,10 +255,17 @@ impl Experiment {
             for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
                 if !Checkpoint::locate(path).exists() {
                     let message = format!("{} does not exist", path.display());
-                    self.document.problems.add(place, message, "not found", Some(self.where_to_get(section, name)));
+                    let source = self.where_to_get(section, name);
+                    if available {
+                        let why = format!("{message} ({source})");
+                        missing.entry((section.to_owned(), name.to_owned())).or_insert(why);
+                    } else {
+                        self.document.problems.add(place, message, "not found", Some(source));
+                    }
                 }
             }
         }
+        self.missing = missing;
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a task is judged by.
 
+use assay_stats::metrics::MetricId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,11 @@ impl Metric {
             Self::MeanAp11Kit => "map11_kit",
             Self::MeanAp => "map",
         }
+    }
+
+    /// Its entry in the catalogue.
+    pub fn id(self) -> MetricId {
+        MetricId::of(self.name())
     }
 
     /// Whether it is for images that show several classes.

@@ -24,14 +24,18 @@ impl Arrays {
         self
     }
 
-    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+    /// The bytes of the file.
+    pub(crate) fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         let views = self
             .0
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
         let views = views.collect::<anyhow::Result<Vec<_>>>()?;
-        std::fs::write(path, safetensors::serialize(views, None)?)
-            .with_context(|| format!("writing {}", path.display()))
+        Ok(safetensors::serialize(views, None)?)
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        std::fs::write(path, self.to_bytes()?).with_context(|| format!("writing {}", path.display()))
     }
 }
 
@@ -42,6 +46,8 @@ pub(crate) fn array<T, const N: usize>(
     convert: fn([u8; N]) -> T,
 ) -> anyhow::Result<(Vec<usize>, Vec<T>)> {
     let view = file.tensor(name)?;
+    let numbers = view.shape().iter().product::<usize>();
+    anyhow::ensure!(view.data().len() % N == 0 && view.data().len() / N <= numbers, "{name} is of another type");
     let numbers = view.data().chunks_exact(N).map(|c| convert(c.try_into().expect("chunks of N"))).collect();
     Ok((view.shape().to_vec(), numbers))
 }

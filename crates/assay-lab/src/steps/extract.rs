@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use assay_data::{ImageSpec, Manifest, Split};
-use assay_engine::{Artifact, Context, Cost, External, Needs, Output, Step, Threads, to_canonical_json};
+use assay_data::{ImageSpec, Manifest};
+use assay_engine::{Artifact, Context, Cost, Digest, External, Needs, Output, Step, Threads, to_canonical_json};
 use assay_nn::{Backbone, Builder, Extractor, FeaturePoint, InputSpec, Values, extract};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use super::train::WeightsArtifact;
-use super::{Arrays, Runtime, array, read_file};
+use super::{Arithmetic, Arrays, LabStep, Runtime, WrittenIn, array, read_file};
 use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, prepare};
 
 /// A model as far as it matters to its features.
@@ -52,11 +52,8 @@ pub struct ExtractShard {
     /// Number of images; for predictions of cost, and told by `images` already.
     #[serde(skip)]
     pub count: usize,
-    /// Whether other steps of the run need the same images; changes nothing but what is decoded twice.
-    #[serde(skip)]
-    pub shares_pictures: bool,
-    /// Precision of the arithmetic.
-    pub numeric: &'static str,
+    /// How its numbers are computed.
+    pub numeric: Arithmetic,
 }
 
 impl ExtractShard {
@@ -67,7 +64,7 @@ impl ExtractShard {
         let net = match &model.weights {
             WeightsRecipe::None => None,
             WeightsRecipe::Random(seed) => build(Values::Random(*seed)),
-            WeightsRecipe::Tensors(leaf) => build(Values::Given(&context.open(leaf).load()?)),
+            WeightsRecipe::Tensors(leaf) => build(Values::Given(&context.open(leaf).load(leaf.digest())?)),
             WeightsRecipe::Trained(output) => build(Values::Given(&context.load(output)?.tensors)),
         };
         Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px as usize)
@@ -75,13 +72,23 @@ impl ExtractShard {
     }
 }
 
+impl LabStep for ExtractShard {
+    const ROOT: WrittenIn = WrittenIn::Model;
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] =
+        &[("/model", WrittenIn::Model), ("/image", WrittenIn::Image), ("/images", WrittenIn::Dataset)];
+}
+
 impl Step<Runtime> for ExtractShard {
     const KIND: &'static str = "features";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3; // 2 – libjpeg; 3 – versions of pixels and of the forward pass are named in the recipe
     type Output = Features;
 
     fn needs(&self) -> Needs {
         Needs { threads: Threads::All, device: true, ..Needs::default() }
+    }
+
+    fn affinity(&self) -> Option<Digest> {
+        Some(self.images.digest())
     }
 
     fn cost(&self) -> Cost {
@@ -89,11 +96,12 @@ impl Step<Runtime> for ExtractShard {
     }
 
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Features> {
-        let name = format!("{} {}", to_canonical_json(&self.model)?, self.image.crop_px);
+        let device = context.device();
+        let name = format!("{device} {} {}", to_canonical_json(&self.model)?, self.image.crop_px);
         let extractor = context.runtime().extractor(&name, || self.load(context))?;
         let samples = &context.open(&self.images).samples;
         let channels = self.image.color.channels();
-        let pictures = self.shares_pictures.then(|| &context.runtime().pictures);
+        let pictures = context.runtime().pictures_of(self.images.digest());
         let load = |i: usize| {
             let pixels = prepare(&samples[i], &self.image, pictures)?;
             Ok(self.model.input.apply(&pixels, channels))
@@ -199,12 +207,5 @@ impl FeatureTable {
             values.extend_from_slice(row);
         }
         Ok(Self { values, dim })
-    }
-
-    /// Labels and features of the samples in a split of the manifest that the table was loaded for.
-    pub fn split(&self, manifest: &Manifest, split: Split) -> (Vec<u32>, Vec<f32>) {
-        let rows = manifest.samples.iter().zip(self.values.chunks_exact(self.dim)).filter(|(s, _)| s.split == split);
-        let (labels, rows): (Vec<u32>, Vec<&[f32]>) = rows.filter_map(|(s, row)| Some((s.class()?, row))).unzip();
-        (labels, rows.concat())
     }
 }

@@ -1,11 +1,15 @@
 //! The steps that several protocols need, and what running steps are lent.
 
+mod arithmetic;
 mod arrays;
 mod extract;
 mod runtime;
 mod train;
+mod written;
 
+pub use arithmetic::Arithmetic;
 pub(crate) use arrays::{Arrays, array, read_file};
 pub use extract::{ExtractShard, FeatureTable, Features, ModelRecipe, WeightsRecipe};
 pub use runtime::Runtime;
 pub use train::{TrainBackbone, TrainRecipe, WeightsArtifact};
+pub(crate) use written::{LabStep, Names, WrittenIn};

@@ -1,8 +1,9 @@
 //! What running steps are lent: a device, threads, and models that are in memory already.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use assay_engine::Digest;
 use assay_nn::Extractor;
 use assay_nn::device::OpenDevice;
 
@@ -15,7 +16,9 @@ pub struct Runtime {
     /// Threads for decoding and, on the CPU, for inference.
     pub workers: usize,
     /// Decoded images that several steps need.
-    pub pictures: Pictures,
+    pictures: Pictures,
+    /// Shards whose images several steps of the run read.
+    shared_images: HashSet<Digest>,
     /// The least recently used first.
     models: Mutex<VecDeque<(String, Arc<Extractor>)>>,
 }
@@ -25,8 +28,13 @@ const MAX_BYTES: usize = 4 << 30;
 
 impl Runtime {
     /// What is lent on `devices` with `workers` threads.
-    pub fn new(devices: Vec<OpenDevice>, workers: usize) -> Self {
-        Self { devices, workers, pictures: Pictures::default(), models: Mutex::default() }
+    pub fn new(devices: Vec<OpenDevice>, workers: usize, shared_images: HashSet<Digest>) -> Self {
+        Self { devices, workers, pictures: Pictures::default(), shared_images, models: Mutex::default() }
+    }
+
+    /// Decoded images of this shard, where several steps of the run need them.
+    pub fn pictures_of(&self, shard: Digest) -> Option<&Pictures> {
+        self.shared_images.contains(&shard).then_some(&self.pictures)
     }
 
     /// The extractor called `name`, loaded if it is not in memory.
@@ -38,7 +46,7 @@ impl Runtime {
         name: &str,
         load: impl FnOnce() -> anyhow::Result<Extractor>,
     ) -> anyhow::Result<Arc<Extractor>> {
-        // Held while loading: device steps run one at a time, so nobody waits.
+        // Held while loading: steps that need the same model then load it once.
         let mut models = self.models.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let model = match models.iter().position(|(known, _)| known == name).and_then(|at| models.remove(at)) {
             Some((_, model)) => model,

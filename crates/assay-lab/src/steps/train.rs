@@ -1,22 +1,23 @@
 //! Training a backbone on the images of a task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
-use assay_data::ImageSpec;
 use assay_data::augment::Views;
-use assay_engine::{Artifact, Context, Cost, External, Needs, Step, Threads};
+use assay_data::{ImageSpec, Sample};
+use assay_engine::{Artifact, Content, Context, Cost, External, Needs, Step, Threads};
 use assay_nn::{
     Backbone, Batch, InputSpec, Loss, RawTensor, TrainSpec, TrainingHooks, from_safetensors, to_safetensors, train,
 };
 use assay_stats::Stream;
 use serde::Serialize;
 
-use super::{Runtime, read_file};
-use crate::outside::{TaskData, prepare};
+use super::{Arithmetic, LabStep, Runtime, WrittenIn, read_file};
+use crate::outside::{LabelledImages, Labels, ShardImages, prepare};
 
 /// What is minimised, as far as it matters.
 #[derive(Clone, Debug, Serialize)]
@@ -41,8 +42,10 @@ pub struct TrainBackbone {
     pub input: InputSpec,
     /// How images are prepared.
     pub image: ImageSpec,
-    /// What is learnt from.
-    pub manifest: External<TaskData>,
+    /// The images.
+    pub images: Vec<External<ShardImages>>,
+    /// Which of them are learnt from, in order, and what they show.
+    pub labels: Content<LabelledImages>,
     /// What is minimised.
     pub method: TrainRecipe,
     /// Number of steps.
@@ -57,16 +60,27 @@ pub struct TrainBackbone {
     pub seed: u64,
     /// Random views.
     pub views: Views,
-    /// Precision of the arithmetic.
-    pub numeric: &'static str,
+    /// How its numbers are computed.
+    pub numeric: Arithmetic,
 }
 
 /// How often a checkpoint is kept to resume from.
 const CHECKPOINT_EVERY: u32 = 50;
 
+impl LabStep for TrainBackbone {
+    const ROOT: WrittenIn = WrittenIn::Weights;
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = &[
+        ("/backbone", WrittenIn::Backbone),
+        ("/input", WrittenIn::Model),
+        ("/image", WrittenIn::Image),
+        ("/images", WrittenIn::Dataset),
+        ("/labels", WrittenIn::Dataset),
+    ];
+}
+
 impl Step<Runtime> for TrainBackbone {
     const KIND: &'static str = "weights";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2; // 2 – the images are inputs, and versions of pixels and of training are named in the recipe
     type Output = WeightsArtifact;
 
     fn needs(&self) -> Needs {
@@ -74,20 +88,22 @@ impl Step<Runtime> for TrainBackbone {
     }
 
     fn cost(&self) -> Cost {
-        let views = if matches!(self.method, TrainRecipe::SimClr { .. }) { 2 } else { 1 };
+        let views = if matches!(self.method, TrainRecipe::SimClr { .. }) { 2.0 } else { 1.0 };
         Cost {
             group: format!("{} {} px", self.backbone.name(), self.image.crop_px),
-            units: f64::from(self.steps * self.batch * views),
+            units: f64::from(self.steps) * f64::from(self.batch) * views,
         }
     }
 
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<WeightsArtifact> {
-        let manifest = &context.open(&self.manifest).manifest;
-        let images =
-            manifest.samples.iter().map(|s| prepare(s, &self.image, None)).collect::<anyhow::Result<Vec<_>>>()?;
-        let labels: Vec<u32> = manifest.samples.iter().filter_map(|s| s.class()).collect();
+        let labelled = self.labels.value();
+        let images = self.prepared(context, labelled)?;
+        let labels = match &labelled.labels {
+            Labels::Classes(labels) => labels.clone(),
+            Labels::MultiLabel(_) => vec![0; images.len()],
+        };
         let loss = match self.method {
-            TrainRecipe::Supervised => Loss::Labels { classes: manifest.classes.len() },
+            TrainRecipe::Supervised => Loss::Labels { classes: labelled.classes.len() },
             TrainRecipe::SimClr { temperature, projection } => {
                 Loss::Contrastive { projection: projection as usize, temperature }
             }
@@ -106,6 +122,42 @@ impl Step<Runtime> for TrainBackbone {
         };
         let trained = train(&self.backbone, &spec, &hooks, &context.runtime().devices[context.device()].device)?;
         Ok(WeightsArtifact { tensors: trained.tensors, losses: trained.losses })
+    }
+}
+
+impl TrainBackbone {
+    /// The images that are learnt from, decoded and prepared by all threads; a run that is interrupted hears of it at the next.
+    fn prepared(&self, context: &Context<'_, Runtime>, labelled: &LabelledImages) -> anyhow::Result<Vec<Vec<u8>>> {
+        let shards: Vec<&ShardImages> = self.images.iter().map(|images| context.open(images)).collect();
+        let by_digest: HashMap<&[u8; 32], &Sample> =
+            shards.iter().flat_map(|shard| &shard.samples).map(|s| (s.digest.as_bytes(), s)).collect();
+        let find = |(digest, name): (&[u8; 32], &String)| {
+            by_digest.get(digest).copied().with_context(|| format!("{name} is in none of the images of this step"))
+        };
+        let samples = labelled.images.iter().zip(&labelled.names).map(find).collect::<anyhow::Result<Vec<_>>>()?;
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (progress, cancelled) = (context.ticker(samples.len() as u64, "images"), context.canceller());
+        let work = || -> anyhow::Result<Vec<(usize, Vec<u8>)>> {
+            let mut mine = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(sample) = samples.get(at) else { return Ok(mine) };
+                let prepared =
+                    cancelled().map_err(anyhow::Error::from).and_then(|()| prepare(sample, &self.image, None));
+                if prepared.is_err() {
+                    next.store(samples.len(), Ordering::Relaxed);
+                }
+                mine.push((at, prepared?));
+                progress(done.fetch_add(1, Ordering::Relaxed) as u64 + 1);
+            }
+        };
+        let parts = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..context.runtime().workers.max(1)).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(|t| t.join().expect("decoding does not panic")).collect::<anyhow::Result<Vec<_>>>()
+        })?;
+        let mut all: Vec<(usize, Vec<u8>)> = parts.into_iter().flatten().collect();
+        all.sort_unstable_by_key(|(at, _)| *at);
+        Ok(all.into_iter().map(|(_, pixels)| pixels).collect())
     }
 }
 

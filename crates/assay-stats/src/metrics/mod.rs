@@ -3,10 +3,12 @@
 
 mod bootstrap;
 mod calibration;
+mod catalog;
 mod classification;
 mod precision;
 
 pub use bootstrap::{Bounds, Statistic, bootstrap};
 pub use calibration::{Binning, Calibration, CalibrationBin, best_temperature, cross_fitted_calibration};
+pub use catalog::{Better, METRICS, MetricId, MetricInfo, Unit, UnknownMetric};
 pub use classification::{Confusion, Outcomes};
 pub use precision::{PrecisionRule, average_precision, mean_average_precision};

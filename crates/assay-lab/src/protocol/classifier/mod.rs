@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::plan::{CellPlan, PlanError, Protocol};
-use crate::results::Scores;
+use crate::results::Evaluation;
 use assay_config::Checker;
 
 /// Classifies by the last layer that came with the weights; for a task with the classes that the model was trained on, in
@@ -31,14 +31,19 @@ impl Default for Classifier {
 impl Protocol for Classifier {
     fn check(&self, _at: &Checker<'_>) {}
 
-    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError> {
         cell.expect_one_class_each()?;
         if cell.data().count(self.split) == 0 {
             return Err(cell.protocol_error("split", format!("the task has no images in its split `{:?}`", self.split)));
         }
         let (head, layer) = cell.head()?;
-        let features = cell.features()?;
-        let manifest = cell.manifest();
-        cell.add_scores(Classify { features, manifest, head, layer, split: self.split })
+        let samples = cell.split(self.split);
+        let classify = Classify {
+            features: cell.features_of(&samples)?,
+            images: cell.labelled(&samples, &cell.all_classes()),
+            head,
+            layer,
+        };
+        cell.add_evaluation(classify)
     }
 }

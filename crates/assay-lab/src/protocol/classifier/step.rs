@@ -1,45 +1,47 @@
 //! Accuracy of a checkpoint's own classifier.
 
-use assay_data::Split;
-use assay_engine::{Context, External, Output, Step};
+use assay_engine::{Content, Context, External, Output, Step};
 use assay_nn::Head;
 use serde::Serialize;
 
-use crate::outside::{CheckpointPlace, TaskData};
-use crate::results::Scores;
-use crate::steps::{FeatureTable, Features, Runtime};
+use crate::outside::{CheckpointPlace, LabelledImages};
+use crate::results::Evaluation;
+use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Classifies by the last layer that came with the weights.
 #[derive(Serialize)]
 pub struct Classify {
-    /// Features of all images of the task.
+    /// Features of the images.
     pub features: Vec<Output<Features>>,
-    /// Which image is which sample.
-    pub manifest: External<TaskData>,
+    /// Images to classify; their classes are all those of the dataset.
+    pub images: Content<LabelledImages>,
     /// The weights with their classifier.
     pub head: External<CheckpointPlace>,
     /// Name of the classifier in the checkpoint.
     pub layer: &'static str,
-    /// Which split is classified.
-    pub split: Split,
+}
+
+impl LabStep for Classify {
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] =
+        &[("/images", WrittenIn::Dataset), ("/head", WrittenIn::Weights)];
 }
 
 impl Step<Runtime> for Classify {
     const KIND: &'static str = "classify";
-    const VERSION: u32 = 1;
-    type Output = Scores;
+    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    type Output = Evaluation;
 
-    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Scores> {
-        let manifest = &context.open(&self.manifest).manifest;
-        let table = FeatureTable::load(context, &self.features, manifest)?;
-        let head = Head::take(&context.open(&self.head).load()?, self.layer, table.dim).map_err(anyhow::Error::msg)?;
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
+        let images = self.images.value();
+        let table = FeatureTable::rows(context, &self.features, images)?;
+        let head = Head::take(&context.open(&self.head).load(self.head.digest())?, self.layer, table.dim)
+            .map_err(anyhow::Error::msg)?;
         anyhow::ensure!(
-            head.classes() == manifest.classes.len(),
+            head.classes() == images.classes.len(),
             "the classifier knows {} classes, and the task has {}: this protocol is for the dataset that the model was trained on",
             head.classes(),
-            manifest.classes.len()
+            images.classes.len()
         );
-        let (truth, features) = table.split(manifest, self.split);
-        Ok(Scores::of_images(&head.predict(&features), &truth))
+        Evaluation::of_predictions(images.images.clone(), &head.predict(&table.values), images.classes()?)
     }
 }

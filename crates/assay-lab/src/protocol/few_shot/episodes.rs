@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use assay_data::{EpisodeShape, Episodes};
-use assay_engine::{Artifact, Context, External, Step};
+use assay_engine::{Artifact, Content, Context, Step};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use crate::outside::TaskData;
-use crate::steps::{Arrays, Runtime, array, read_file};
+use crate::steps::{Arrays, LabStep, Runtime, WrittenIn, array, read_file};
 
 /// Draws episodes from a manifest.
 #[derive(Serialize)]
 pub struct DrawEpisodes {
     /// What is drawn from.
-    pub manifest: External<TaskData>,
+    pub manifest: Content<TaskData>,
     /// Classes in an episode.
     pub ways: u32,
     /// Support images of each class.
@@ -43,13 +43,17 @@ impl DrawEpisodes {
     }
 }
 
+impl LabStep for DrawEpisodes {
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = &[("/manifest", WrittenIn::Dataset)];
+}
+
 impl Step<Runtime> for DrawEpisodes {
     const KIND: &'static str = "episodes";
     const VERSION: u32 = 1;
     type Output = EpisodeList;
 
-    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<EpisodeList> {
-        Ok(EpisodeList(Episodes::draw(&context.open(&self.manifest).manifest, &self.shape())?))
+    fn run(&self, _: &Context<'_, Runtime>) -> anyhow::Result<EpisodeList> {
+        Ok(EpisodeList(Episodes::draw(&self.manifest.value().manifest, &self.shape())?))
     }
 }
 
@@ -57,7 +61,11 @@ impl Step<Runtime> for DrawEpisodes {
 #[derive(Serialize)]
 pub struct OfficialEpisodes {
     /// The dataset.
-    pub manifest: External<TaskData>,
+    pub manifest: Content<TaskData>,
+}
+
+impl LabStep for OfficialEpisodes {
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = &[("/manifest", WrittenIn::Dataset)];
 }
 
 impl Step<Runtime> for OfficialEpisodes {
@@ -65,8 +73,8 @@ impl Step<Runtime> for OfficialEpisodes {
     const VERSION: u32 = 1;
     type Output = EpisodeList;
 
-    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<EpisodeList> {
-        Ok(EpisodeList(Episodes::official(&context.open(&self.manifest).manifest)?))
+    fn run(&self, _: &Context<'_, Runtime>) -> anyhow::Result<EpisodeList> {
+        Ok(EpisodeList(Episodes::official(&self.manifest.value().manifest)?))
     }
 }
 

@@ -14,7 +14,7 @@ use serde::de::{EnumAccess, Error, VariantAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::plan::{CellPlan, PlanError, Protocol};
-use crate::results::Scores;
+use crate::results::Evaluation;
 use assay_config::Checker;
 
 /// Few-shot classification of cached features; the same episodes for every model. Defaults are those of Ericsson et al.
@@ -140,7 +140,7 @@ impl Protocol for FewShot {
         }
     }
 
-    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError> {
         cell.expect_one_class_each()?;
         let rule = FewShotRule { classifier: self.classifier, distance: self.distance, normalize: self.normalize };
         let manifest = cell.manifest();
@@ -158,7 +158,7 @@ impl Protocol for FewShot {
             EpisodeCount::Drawn(count) => count,
         };
         let features = cell.features()?;
-        cell.add_scores(ScoreFewShot { features, manifest, episodes, rule, count })
+        cell.add_evaluation(ScoreFewShot { features, manifest, episodes, rule, count })
     }
 }
 

@@ -1,14 +1,15 @@
 //! Few-shot accuracy from cached features.
 
-use assay_engine::{Context, Cost, External, Output, Step};
+use assay_engine::{Content, Context, Cost, Output, Step};
 use assay_nn::device::{DeviceChoice, open};
 use assay_nn::{Episodes, FewShotRule, few_shot_accuracies};
+use assay_stats::metrics::MetricId;
 use serde::Serialize;
 
 use super::episodes::EpisodeList;
 use crate::outside::TaskData;
-use crate::results::Scores;
-use crate::steps::{FeatureTable, Features, Runtime};
+use crate::results::{Evaluation, Items, PerItem};
+use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Classifies the queries of every episode.
 #[derive(Serialize)]
@@ -16,7 +17,7 @@ pub struct ScoreFewShot {
     /// Features of all images of the task.
     pub features: Vec<Output<Features>>,
     /// Which image is which sample.
-    pub manifest: External<TaskData>,
+    pub manifest: Content<TaskData>,
     /// The episodes.
     pub episodes: Output<EpisodeList>,
     /// How a query is classified.
@@ -26,17 +27,21 @@ pub struct ScoreFewShot {
     pub count: u32,
 }
 
+impl LabStep for ScoreFewShot {
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = &[("/manifest", WrittenIn::Dataset)];
+}
+
 impl Step<Runtime> for ScoreFewShot {
     const KIND: &'static str = "few-shot";
-    const VERSION: u32 = 1;
-    type Output = Scores;
+    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    type Output = Evaluation;
 
     fn cost(&self) -> Cost {
         Cost { group: "episodes".to_owned(), units: f64::from(self.count.max(1)) }
     }
 
-    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Scores> {
-        let manifest = &context.open(&self.manifest).manifest;
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
+        let manifest = &self.manifest.value().manifest;
         let EpisodeList(episodes) = context.load(&self.episodes)?;
         let table = FeatureTable::load(context, &self.features, manifest)?;
         let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
@@ -47,6 +52,16 @@ impl Step<Runtime> for ScoreFewShot {
             queries: &episodes.queries,
             query_ways: &episodes.query_ways,
         };
-        Ok(Scores::of_episodes(few_shot_accuracies(&table.values, table.dim, asked, self.rule, &device)))
+        let values = few_shot_accuracies(&table.values, table.dim, asked, self.rule, &device);
+        let image = |sample: &u32| manifest.samples[*sample as usize].digest.as_bytes();
+        let (support_each, queries_each) = (episodes.ways * episodes.shots, episodes.queries_each());
+        let digest = |e: usize| {
+            let support = episodes.support[e * support_each..][..support_each].iter().map(image);
+            let queries = e * queries_each..(e + 1) * queries_each;
+            let ways = episodes.query_ways[queries.clone()].iter().copied();
+            PerItem::episode_digest(support, episodes.queries[queries].iter().map(image).zip(ways))
+        };
+        let digests = (0..episodes.len()).map(digest).collect();
+        Evaluation::of_mean(MetricId::of("accuracy"), PerItem { over: Items::Episodes, digests, values })
     }
 }

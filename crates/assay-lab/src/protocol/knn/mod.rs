@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::plan::{CellPlan, PlanError, Protocol};
-use crate::results::Scores;
+use crate::results::Evaluation;
 use assay_config::Checker;
 
 /// Classifies the test split by the nearest images of the training split: cosine, votes weighted by exp(cosine /
@@ -36,7 +36,7 @@ impl Protocol for Knn {
         at.field("temperature").expect(self.temperature > 0.0, "must be greater than zero");
     }
 
-    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Scores>, PlanError> {
+    fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError> {
         cell.expect_one_class_each()?;
         let (train, test) = (cell.data().count(Split::Train), cell.data().count(Split::Test));
         if train == 0 || test == 0 {
@@ -47,8 +47,14 @@ impl Protocol for Knn {
         if self.k as usize > train {
             return Err(cell.protocol_error("k", format!("`k` is {}, and there are {train} training images", self.k)));
         }
-        let features = cell.features()?;
-        let manifest = cell.manifest();
-        cell.add_scores(ScoreKnn { features, manifest, k: self.k, temperature: self.temperature })
+        let (train, test) = (cell.split(Split::Train), cell.split(Split::Test));
+        let score = ScoreKnn {
+            features: cell.features_of(&[train.as_slice(), &test].concat())?,
+            train: cell.labelled(&train, &cell.all_classes()),
+            test: cell.labelled(&test, &cell.all_classes()),
+            k: self.k,
+            temperature: self.temperature,
+        };
+        cell.add_evaluation(score)
     }
 }

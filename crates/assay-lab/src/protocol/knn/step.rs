@@ -1,41 +1,46 @@
 //! Nearest-neighbour accuracy from cached features.
 
-use assay_data::Split;
-use assay_engine::{Context, External, Output, Step};
+use assay_engine::{Content, Context, Output, Step};
 use assay_nn::device::{DeviceChoice, open};
 use assay_nn::knn_predictions;
 use serde::Serialize;
 
-use crate::outside::TaskData;
-use crate::results::Scores;
-use crate::steps::{FeatureTable, Features, Runtime};
+use crate::outside::LabelledImages;
+use crate::results::Evaluation;
+use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Classifies the test split by its neighbours in the training split.
 #[derive(Serialize)]
 pub struct ScoreKnn {
-    /// Features of all images of the task.
+    /// Features of the images.
     pub features: Vec<Output<Features>>,
-    /// Which image is which sample.
-    pub manifest: External<TaskData>,
+    /// Images to look among.
+    pub train: Content<LabelledImages>,
+    /// Images to classify.
+    pub test: Content<LabelledImages>,
     /// Number of neighbours.
     pub k: u32,
     /// Temperature of the votes.
     pub temperature: f64,
 }
 
+impl LabStep for ScoreKnn {
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] =
+        &[("/train", WrittenIn::Dataset), ("/test", WrittenIn::Dataset)];
+}
+
 impl Step<Runtime> for ScoreKnn {
     const KIND: &'static str = "knn";
-    const VERSION: u32 = 1;
-    type Output = Scores;
+    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    type Output = Evaluation;
 
-    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Scores> {
-        let manifest = &context.open(&self.manifest).manifest;
-        let table = FeatureTable::load(context, &self.features, manifest)?;
-        let (labels, train) = table.split(manifest, Split::Train);
-        let (truth, test) = table.split(manifest, Split::Test);
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
+        let (train, test) = (self.train.value(), self.test.value());
+        let seen = FeatureTable::rows(context, &self.features, train)?;
+        let asked = FeatureTable::rows(context, &self.features, test)?;
         let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
-        let predicted =
-            knn_predictions(&train, &labels, &test, table.dim, (self.k as usize, self.temperature), &device);
-        Ok(Scores::of_images(&predicted, &truth))
+        let rule = (self.k as usize, self.temperature);
+        let predicted = knn_predictions(&seen.values, train.classes()?, &asked.values, seen.dim, rule, &device);
+        Evaluation::of_predictions(test.images.clone(), &predicted, test.classes()?)
     }
 }

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use assay_engine::{Artifact, Context, Cost, External, Output, Step};
+use assay_engine::{Artifact, Content, Context, Cost, Json, Needs, Output, Step, Threads};
 use assay_probe::Linear;
 use serde::Serialize;
 
-use super::rule::{ProbeRule, Rows, arrays_of, linear_from, scaled};
-use super::select::Selection;
-use super::select::{SolverReport, cost};
+use super::choose::Choice;
+use super::grid::{Candidates, cost};
+use super::probe::{Probe, Rows, arrays_of, linear_from, scaled};
 use crate::outside::LabelledImages;
-use crate::steps::{FeatureTable, Features, Runtime, read_file};
+use crate::results::SolverReport;
+use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn, read_file};
 
 /// Fits the chosen value on all images that are not test images.
 #[derive(Serialize)]
@@ -18,44 +19,57 @@ pub struct FitProbe {
     /// Features of the images.
     pub features: Vec<Output<Features>>,
     /// Images to fit.
-    pub fit: External<LabelledImages>,
+    pub fit: Content<LabelledImages>,
     /// What is fitted.
-    pub rule: ProbeRule,
+    pub probe: Probe,
     /// Whether features are scaled to length 1 first.
     pub normalize: bool,
     /// The value.
-    pub selection: Output<Selection>,
+    pub choice: Output<Json<Choice>>,
+    /// Where the fit goes on from the last value of the grid: the solution of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Output<Candidates>>,
     /// Number of images to fit; for predictions of cost, and told by `fit` already.
     #[serde(skip)]
     pub count: usize,
 }
 
 /// A fitted classifier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FittedProbe {
     /// For features as they are (scaled, where the step says so).
     pub linear: Linear,
     /// How the solver left it; absent for closed forms.
-    pub solved: Option<SolverReport>,
+    pub solver: Option<SolverReport>,
+}
+
+impl LabStep for FitProbe {
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = &[("/fit", WrittenIn::Dataset)];
 }
 
 impl Step<Runtime> for FitProbe {
     const KIND: &'static str = "fit";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2; // 1 – went on from the solution of the grid; 2 – depends on the chosen value alone
     type Output = FittedProbe;
+
+    fn needs(&self) -> Needs {
+        Needs { threads: Threads::All, ..Needs::default() }
+    }
 
     fn cost(&self) -> Cost {
         cost(self.count, 1)
     }
 
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<FittedProbe> {
-        let fit = context.open(&self.fit);
-        let Selection { report, start } = context.load(&self.selection)?;
+        let fit = self.fit.value();
+        let Json(choice) = context.load(&self.choice)?;
+        let start = self.start.as_ref().map(|start| context.load(start)).transpose()?.and_then(|start| start.last);
         let table = FeatureTable::rows(context, &self.features, fit)?;
-        let rows = Rows::new(&self.rule, scaled(table.values, table.dim, self.normalize), table.dim, fit)?;
+        let rows = Rows::new(self.probe, scaled(table.values, table.dim, self.normalize), table.dim, fit)?;
         let mut fitted = None;
-        rows.fit(&self.rule, &[report.chosen], Some(&start), &mut |_, linear, solved| {
-            fitted = Some(FittedProbe { linear: rows.for_features(linear), solved: solved.map(SolverReport::from) });
+        let grid: Vec<f64> = choice.value.into_iter().collect();
+        rows.fit(self.probe.values(&grid), start.as_ref(), &mut |_, linear, solved| {
+            fitted = Some(FittedProbe { linear: rows.for_features(linear), solver: solved.map(SolverReport::from) });
             Ok(context.check_cancelled()?)
         })?;
         fitted.ok_or_else(|| anyhow::anyhow!("the solver gave no classifier"))
@@ -67,12 +81,12 @@ const WEIGHTS: &str = "classifier.safetensors";
 
 impl Artifact for FittedProbe {
     fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        std::fs::write(folder.join(REPORT), serde_json::to_vec(&self.solved)?)?;
+        std::fs::write(folder.join(REPORT), serde_json::to_vec(&self.solver)?)?;
         arrays_of(&self.linear).write(&folder.join(WEIGHTS))
     }
 
     fn read(folder: &Path) -> anyhow::Result<Self> {
-        let solved = serde_json::from_slice(&read_file(&folder.join(REPORT))?)?;
-        Ok(Self { linear: linear_from(&read_file(&folder.join(WEIGHTS))?)?, solved })
+        let solver = serde_json::from_slice(&read_file(&folder.join(REPORT))?)?;
+        Ok(Self { linear: linear_from(&read_file(&folder.join(WEIGHTS))?)?, solver })
     }
 }

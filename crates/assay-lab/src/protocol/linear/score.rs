@@ -1,15 +1,17 @@
 //! What a fitted probe makes of the test images.
 
-use assay_engine::{Context, External, Output, Step};
+use assay_engine::{Content, Context, Json, Output, Step};
 use serde::Serialize;
-use serde_json::json;
 
-use super::rule::scaled;
-use super::{FittedProbe, Selection};
+use super::choose::Choice;
+use super::fit::FittedProbe;
+use super::probe::scaled;
 use crate::outside::{LabelledImages, Labels};
-use crate::results::{CalibrationRule, More, Predictions, Resampling, Scores, judge_classes, judge_multi_label};
+use crate::results::{
+    CalibrationRule, Evaluation, Exhibit, Items, PerItem, Predictions, Resampling, judge_classes, judge_multi_label,
+};
 use crate::spec::Metric;
-use crate::steps::{FeatureTable, Features, Runtime};
+use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Classifies the test images and judges the result.
 #[derive(Serialize)]
@@ -17,11 +19,11 @@ pub struct ScoreProbe {
     /// Features of the images.
     pub features: Vec<Output<Features>>,
     /// The test images.
-    pub test: External<LabelledImages>,
+    pub test: Content<LabelledImages>,
     /// The classifier.
     pub classifier: Output<FittedProbe>,
     /// What was chosen; the temperature is from there.
-    pub selection: Output<Selection>,
+    pub choice: Output<Json<Choice>>,
     /// Whether features are scaled to length 1 first.
     pub normalize: bool,
     /// What is reported.
@@ -32,42 +34,43 @@ pub struct ScoreProbe {
     pub resampling: Resampling,
 }
 
+impl LabStep for ScoreProbe {
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] =
+        &[("/test", WrittenIn::Dataset), ("/metric", WrittenIn::Task)];
+}
+
 impl Step<Runtime> for ScoreProbe {
     const KIND: &'static str = "linear";
-    const VERSION: u32 = 1;
-    type Output = Scores;
+    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    type Output = Evaluation;
 
-    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Scores> {
-        let test = context.open(&self.test);
-        let Selection { report, .. } = context.load(&self.selection)?;
-        let FittedProbe { linear, solved } = context.load(&self.classifier)?;
+    fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
+        let test = self.test.value();
+        let Json(Choice { temperature, .. }) = context.load(&self.choice)?;
+        let FittedProbe { linear, .. } = context.load(&self.classifier)?;
         let table = FeatureTable::rows(context, &self.features, test)?;
         anyhow::ensure!(table.dim == linear.dim(), "the classifier is for features of another length");
         let logits = linear.logits(&scaled(table.values, table.dim, self.normalize));
         let judged = match &test.labels {
             Labels::Classes(truth) => {
-                judge_classes(&logits, truth, test.classes.len(), report.temperature, self.calibration, self.resampling)
+                let rule = (temperature, self.calibration);
+                judge_classes(&logits, truth, &test.classes, self.metric, rule, self.resampling)
             }
-            Labels::MultiLabel(marks) => {
-                judge_multi_label(&logits, marks, test.classes.len(), self.metric, self.resampling)
-            }
+            Labels::MultiLabel(shown) => judge_multi_label(&logits, shown, &test.classes, self.metric, self.resampling),
         };
-        let detail = json!({
-            "metric": self.metric.name(),
-            "selection": report,
-            "fit": solved,
-            "classes": test.classes,
-            "per_class": judged.per_class,
-            "confusion": judged.confusion,
-            "reliability": judged.reliability.map(|[before, after]| json!({ "before": before, "after": after })),
-        });
-        let of = if self.metric.is_multi_label() { "classes" } else { "images" };
-        let predictions = Predictions {
+        let digest = |place: usize| match judged.over {
+            Items::Classes => PerItem::class_digest(test.classes[place]),
+            _ => test.images[place],
+        };
+        let (digests, values) = judged.items.iter().map(|(place, value)| (digest(*place), *value)).unzip();
+        let mut exhibits = judged.exhibits;
+        exhibits.push(Exhibit::Predictions(Predictions {
             images: test.images.clone(),
             labels: test.labels.clone(),
             classes: test.classes.clone(),
             logits,
-        };
-        Scores::judged(self.metric.name(), judged.metrics, judged.values, of, More { detail, predictions })
+        }));
+        let per_item = PerItem { over: judged.over, digests, values };
+        Evaluation::new(self.metric.id(), judged.measures, Some(per_item), exhibits)
     }
 }

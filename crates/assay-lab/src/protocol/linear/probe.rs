@@ -13,27 +13,27 @@ use serde::{Deserialize, Serialize};
 use crate::outside::LabelledImages;
 use crate::steps::{Arrays, array};
 
-/// A probe with the values that are tried, the preferred of two equally good ones first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum ProbeRule {
-    /// Logistic regression for values of C.
+/// What is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum Probe {
+    /// Logistic regression; values are C.
     Logistic {
-        /// C, falling.
-        grid: Vec<f64>,
-        /// How far each is solved.
+        /// How far each value is solved.
         convergence: Convergence,
+        /// Version of the solver.
+        solver: u32,
     },
-    /// Ridge regression of ±1 for values of λ.
+    /// Ridge regression of ±1; values are λ.
     Ridge {
-        /// λ, rising.
-        grid: Vec<f64>,
+        /// Version of the solver.
+        solver: u32,
     },
-    /// Linear discriminant analysis for values of the shrinkage.
+    /// Linear discriminant analysis; values are shrinkages.
     Lda {
-        /// Shrinkage, rising.
-        grid: Vec<f64>,
+        /// Version of the solver.
+        solver: u32,
     },
-    /// The nearest class mean by Euclidean distance.
+    /// The nearest class mean by Euclidean distance; there are no values.
     NearestCentroid,
 }
 
@@ -48,29 +48,31 @@ pub enum Convergence {
     WarmStartUnconverged,
 }
 
-impl ProbeRule {
-    /// The values that are tried; one that means nothing where there is nothing to choose.
-    pub fn grid(&self) -> &[f64] {
+impl Probe {
+    /// What its values are called.
+    pub fn parameter(self) -> &'static str {
         match self {
-            Self::Logistic { grid, .. } | Self::Ridge { grid } | Self::Lda { grid } => grid,
-            Self::NearestCentroid => &[0.0],
+            Self::Logistic { .. } => "C",
+            Self::Ridge { .. } => "lambda",
+            Self::Lda { .. } => "shrinkage",
+            Self::NearestCentroid => "",
         }
     }
 
-    /// The same with no values: what is left when one has been chosen.
-    pub fn without_grid(self) -> Self {
-        let grid = Vec::new();
-        match self {
-            Self::Logistic { convergence, .. } => Self::Logistic { grid, convergence },
-            Self::Ridge { .. } => Self::Ridge { grid },
-            Self::Lda { .. } => Self::Lda { grid },
-            Self::NearestCentroid => Self::NearestCentroid,
-        }
+    /// The values to fit for a grid: one that means nothing where there is nothing to choose.
+    pub fn values(self, grid: &[f64]) -> &[f64] {
+        if self == Self::NearestCentroid { &[0.0] } else { grid }
+    }
+
+    /// Whether the final fit goes on from the last value of the grid.
+    pub fn goes_on_from_last(self) -> bool {
+        matches!(self, Self::Logistic { convergence: Convergence::WarmStartUnconverged, .. })
     }
 }
 
 /// Rows that can be fitted.
 pub(super) struct Rows<'a> {
+    probe: Probe,
     images: &'a LabelledImages,
     targets: Targets,
     dim: usize,
@@ -87,19 +89,14 @@ enum Kept {
 pub(super) type Each<'f> = &'f mut dyn FnMut(usize, &Linear, Option<Solved>) -> anyhow::Result<()>;
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(
-        rule: &ProbeRule,
-        values: Vec<f32>,
-        dim: usize,
-        images: &'a LabelledImages,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(probe: Probe, values: Vec<f32>, dim: usize, images: &'a LabelledImages) -> anyhow::Result<Self> {
         let targets = images.targets();
-        let kept = if matches!(rule, ProbeRule::Logistic { convergence: Convergence::Converged, .. }) {
+        let kept = if matches!(probe, Probe::Logistic { convergence: Convergence::Converged, .. }) {
             Kept::Turned(Design::new(values, dim).map_err(|e| named(e, images))?)
         } else {
             Kept::Plain(values)
         };
-        Ok(Self { images, targets, dim, kept })
+        Ok(Self { probe, images, targets, dim, kept })
     }
 
     /// Features of other images, in the coordinates of these.
@@ -119,33 +116,27 @@ impl<'a> Rows<'a> {
     }
 
     /// Fits every value of `grid`; `start` is for features as they are.
-    pub(super) fn fit(
-        &self,
-        rule: &ProbeRule,
-        grid: &[f64],
-        start: Option<&Linear>,
-        each: Each<'_>,
-    ) -> anyhow::Result<()> {
-        let fitted = match (&self.kept, rule) {
+    pub(super) fn fit(&self, grid: &[f64], start: Option<&Linear>, each: Each<'_>) -> anyhow::Result<()> {
+        let fitted = match (&self.kept, self.probe) {
             (Kept::Turned(design), _) => {
                 let start = start.map(|s| s.in_design(design));
                 let each = &mut |i: usize, linear: &Linear, solved| each(i, linear, Some(solved));
                 solve_grid::<anyhow::Error>(design, &self.targets, grid, start.as_ref(), Tolerance::default(), each)
             }
-            (Kept::Plain(values), ProbeRule::Logistic { .. }) => {
+            (Kept::Plain(values), Probe::Logistic { .. }) => {
                 let each = &mut |i: usize, linear: &Linear, solved| each(i, linear, Some(solved));
                 solve_like_scikit_learn::<anyhow::Error>(values, self.dim, &self.targets, grid, start, each)
             }
-            (Kept::Plain(values), ProbeRule::Ridge { .. }) => {
+            (Kept::Plain(values), Probe::Ridge { .. }) => {
                 let each = &mut |i: usize, linear: &Linear| each(i, linear, None);
                 solve_ridge::<anyhow::Error>(values, self.dim, &self.targets, grid, each)
             }
-            (Kept::Plain(values), ProbeRule::Lda { .. }) => {
+            (Kept::Plain(values), Probe::Lda { .. }) => {
                 let (labels, classes) = self.classes()?;
                 let each = &mut |i: usize, linear: &Linear| each(i, linear, None);
                 solve_lda::<anyhow::Error>(values, self.dim, labels, classes, grid, each)
             }
-            (Kept::Plain(values), ProbeRule::NearestCentroid) => {
+            (Kept::Plain(values), Probe::NearestCentroid) => {
                 let (labels, classes) = self.classes()?;
                 let linear = nearest_centroid(values, self.dim, labels, classes).map_err(|e| named(e, self.images))?;
                 each(0, &linear, None)

@@ -1,0 +1,217 @@
+//! What evaluations are made from: the samples of a task, weights, features.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use assay_data::{Color, ImageSpec};
+use assay_engine::Output;
+use assay_nn::FeaturePoint;
+
+use super::{PRECISION, PlanError, Planner};
+use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
+use crate::spec::{Method, ModelSpec, TrainedWeights, Weights};
+use crate::steps::{
+    Arithmetic, ExtractShard, Features, ModelRecipe, Names, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
+    WrittenIn,
+};
+
+/// Weights of a model, ready to be named in recipes.
+#[derive(Clone)]
+pub(super) enum Ready {
+    None,
+    Random(u64),
+    File(FileFacts),
+    Trained(Output<WeightsArtifact>),
+}
+
+impl From<Ready> for WeightsRecipe {
+    fn from(ready: Ready) -> Self {
+        match ready {
+            Ready::None => Self::None,
+            Ready::Random(seed) => Self::Random(seed),
+            Ready::File(facts) => Self::Tensors(facts.backbone),
+            Ready::Trained(output) => Self::Trained(output),
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// The samples of a task.
+    pub(super) fn task_data(&mut self, name: &str) -> Result<Arc<TaskData>, PlanError> {
+        let task = &self.experiment.tasks[name];
+        let same = format!("{:?} {:?} {:?}", task.dataset, task.subset, task.on_bad_image);
+        if let Some(known) = self.data.get(&same) {
+            return known.clone();
+        }
+        let at = Names { task: name, ..Names::default() }.path(WrittenIn::Dataset);
+        let loaded = match self.experiment.missing_of("tasks", name) {
+            Some(missing) => Err(PlanError::unavailable(at, missing)),
+            None => TaskData::load(task, self.facts)
+                .map(Arc::new)
+                .map_err(|error| PlanError::unavailable(at, format!("{error:#}"))),
+        };
+        if let Ok(data) = &loaded {
+            if !data.skipped.is_empty() {
+                let some: Vec<_> = data.skipped.iter().take(5).map(String::as_str).collect();
+                self.warnings.push(format!(
+                    "task {name:?}: {} images cannot be decoded and are left out: {}",
+                    data.skipped.len(),
+                    some.join(", ")
+                ));
+            }
+            let notes = data.manifest.notes.iter().chain(&data.repeated);
+            self.warnings.extend(notes.map(|note| format!("task {name:?}: {note}")));
+        }
+        self.data.insert(same, loaded.clone());
+        loaded
+    }
+
+    /// The weights of a model.
+    pub(super) fn weights(&mut self, name: &str) -> Result<Ready, PlanError> {
+        if let Some(known) = self.weights.get(name) {
+            return known.clone();
+        }
+        let ready = self.find_weights(name);
+        self.weights.insert(name.to_owned(), ready.clone());
+        ready
+    }
+
+    fn find_weights(&mut self, name: &str) -> Result<Ready, PlanError> {
+        let model = &self.experiment.models[name];
+        let at = Names { model: name, ..Names::default() }.path(WrittenIn::Weights);
+        if let Some(missing) = self.experiment.missing_of("models", name) {
+            return Err(PlanError::unavailable(format!("{at}.path"), missing));
+        }
+        Ok(match &model.weights {
+            None => Ready::None,
+            Some(Weights::Random { seed }) => Ready::Random(*seed),
+            Some(Weights::File(file)) => Ready::File(
+                audit(file, &model.backbone, self.facts)
+                    .map_err(|problem| PlanError::wrong(format!("{at}.path"), problem.message, problem.help))?,
+            ),
+            Some(Weights::Trained(trained)) => Ready::Trained(self.train(name, model, trained)?),
+        })
+    }
+
+    fn train(
+        &mut self,
+        name: &str,
+        model: &ModelSpec,
+        trained: &TrainedWeights,
+    ) -> Result<Output<WeightsArtifact>, PlanError> {
+        let names = Names { model: name, task: &trained.on, ..Names::default() };
+        let at = names.path(WrittenIn::Weights);
+        let data = self.task_data(&trained.on)?;
+        let image = self.experiment.tasks[&trained.on].image();
+        fits(model, &image).map_err(|message| PlanError::wrong(format!("{at}.on"), message, None))?;
+        let images = data.manifest.samples.len();
+        if images < trained.batch as usize {
+            let message =
+                format!("a batch of {} cannot be drawn from the {images} images of {:?}", trained.batch, trained.on);
+            return Err(PlanError::wrong(format!("{at}.batch"), message, None));
+        }
+        if data.manifest.is_multi_label() && matches!(trained.method, Method::Supervised) {
+            let message = format!("the images of {:?} show several classes, and training needs one each", trained.on);
+            return Err(PlanError::wrong(format!("{at}.on"), message, None));
+        }
+        let method = match &trained.method {
+            Method::Supervised => TrainRecipe::Supervised,
+            Method::SimClr(m) => TrainRecipe::SimClr { temperature: m.temperature, projection: m.projection },
+        };
+        let all: Vec<u32> = (0..images as u32).collect();
+        let classes: Vec<u32> = (0..data.manifest.classes.len() as u32).collect();
+        let step = TrainBackbone {
+            backbone: model.backbone.clone(),
+            input: model.input(),
+            image,
+            images: data.shards.clone(),
+            labels: LabelledImages::leaf(&data.manifest, &all, &classes),
+            method,
+            steps: trained.steps,
+            batch: trained.batch,
+            lr: trained.lr,
+            weight_decay: trained.weight_decay,
+            seed: trained.seed,
+            views: trained.views.clone(),
+            numeric: Arithmetic::training(PRECISION),
+        };
+        self.add(format!("train/{name}"), step, names)
+    }
+
+    /// Features of the images in these pieces of a task, in their order; at `point` of the network, or where the model says.
+    pub(super) fn features(
+        &mut self,
+        (model_name, task_name): (&str, &str),
+        data: &TaskData,
+        pieces: &BTreeSet<u32>,
+        point: Option<&FeaturePoint>,
+    ) -> Result<Vec<Output<Features>>, PlanError> {
+        let names = Names { model: model_name, task: task_name, ..Names::default() };
+        let (model, image) = (self.model(names, point)?, self.experiment.tasks[task_name].image());
+        let suffix = point.map_or_else(String::new, |point| format!("{point:?}"));
+        let memo = (model_name.to_owned(), task_name.to_owned(), suffix);
+        let mut known = self.features.remove(&memo).unwrap_or_else(|| vec![None; data.shards.len()]);
+        let mut outputs = Vec::with_capacity(pieces.len());
+        for piece in pieces.iter().map(|piece| *piece as usize) {
+            let output = match known[piece] {
+                Some(output) => output,
+                None => {
+                    let images = data.shards[piece].clone();
+                    let step = ExtractShard {
+                        model: model.clone(),
+                        image: image.clone(),
+                        images,
+                        count: data.shard_len(piece),
+                        numeric: Arithmetic::forward(PRECISION),
+                    };
+                    *self.readers.entry(data.shards[piece].digest()).or_default() += 1;
+                    self.add(format!("features/{model_name}/{task_name}/{}", piece + 1), step, names)?
+                }
+            };
+            known[piece] = Some(output);
+            outputs.push(output);
+        }
+        self.features.insert(memo, known);
+        Ok(outputs)
+    }
+
+    /// A model as far as it matters to its features of the images of a task.
+    fn model(&mut self, names: Names<'_>, point: Option<&FeaturePoint>) -> Result<ModelRecipe, PlanError> {
+        let (model, task) = (&self.experiment.models[names.model], &self.experiment.tasks[names.task]);
+        fits(model, &task.image()).map_err(|message| {
+            PlanError::impossible(
+                names.path(WrittenIn::Image),
+                format!("model {:?} cannot be used on task {:?}: {message}", names.model, names.task),
+                Some("change `image`, or leave the pair out with `exclude`".to_owned()),
+            )
+        })?;
+        let weights = self.weights(names.model)?.into();
+        let point = point.cloned().or_else(|| model.point().ok()).unwrap_or(FeaturePoint::END);
+        Ok(ModelRecipe { backbone: model.backbone.clone(), weights, input: model.input(), point })
+    }
+}
+
+/// Whether a model can take images that are prepared so.
+fn fits(model: &ModelSpec, image: &ImageSpec) -> Result<(), String> {
+    let (channels, side) = (image.color.channels(), image.crop_px as usize);
+    let backbone = &model.backbone;
+    if let Some(wanted) = backbone.channels().filter(|wanted| *wanted != channels) {
+        let name = backbone.name();
+        let color = if wanted == 1 { Color::Grey } else { Color::Rgb };
+        return Err(format!(
+            "its {name} takes {wanted} channels, and images have {channels}: `color: {color:?}` gives what it wants"
+        ));
+    }
+    let least = backbone.min_image_size();
+    if side < least {
+        return Err(format!(
+            "its {} needs images of at least {least}×{least} pixels, and these have {side}×{side}",
+            backbone.name()
+        ));
+    }
+    let given = model.input().mean.len();
+    if given > 0 && given != channels {
+        return Err(format!("its normalisation is for {given} channels, and images have {channels}"));
+    }
+    Ok(())
+}
