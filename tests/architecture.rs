@@ -47,6 +47,41 @@ fn crates_depend_in_one_direction() {
     }
 }
 
+/// The phases of the laboratory, each with those that it may build on.
+const PHASES: [(&str, &[&str]); 6] = [
+    ("spec", &[]),
+    ("outside", &["spec"]),
+    ("steps", &["outside", "spec"]),
+    ("results", &["outside", "spec", "steps"]),
+    ("plan", &["outside", "results", "spec", "steps"]),
+    ("protocol", &["outside", "plan", "results", "spec", "steps"]),
+];
+
+#[test]
+fn the_phases_of_the_laboratory_do_not_import_each_other_in_circles() {
+    let lab = root().join("crates/assay-lab/src");
+    let folders: BTreeSet<String> = fs::read_dir(&lab)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_dir())
+        .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(folders, PHASES.iter().map(|(name, _)| (*name).to_owned()).collect());
+    for (i, (phase, allowed)) in PHASES.iter().enumerate() {
+        assert!(allowed.iter().all(|a| PHASES[..i].iter().any(|(name, _)| name == a)), "{phase} is before what it builds on");
+        let mut files = Vec::new();
+        sources(&lab.join(phase), &mut files);
+        for path in files {
+            let text = fs::read_to_string(&path).unwrap();
+            for part in text.split("crate::").skip(1) {
+                let name = part.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+                let is_fine = name == *phase || allowed.contains(&name);
+                assert!(is_fine, "{} imports crate::{name}", path.display());
+            }
+        }
+    }
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
