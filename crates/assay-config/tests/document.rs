@@ -350,7 +350,8 @@ fn words_that_were_renamed_are_read_and_told() {
 #[test]
 fn a_mistake_at_the_end_of_a_long_line_has_its_place() {
     let dir = tempfile::tempdir().unwrap();
-    let many: String = (0..800).map(|i| format!("\"shape number {i}\": (sides: 3, paint: Plain, at: \"ü/ß/{i}\"), ")).collect();
+    let many: String =
+        (0..800).map(|i| format!("\"shape number {i}\": (sides: 3, paint: Plain, at: \"ü/ß/{i}\"), ")).collect();
     let text = format!("(shapes: {{ {many} \"last\": (sides: 3, paint: Plian) }})");
     let column = text[..text.find("Plian").unwrap()].chars().count();
     fs::write(dir.path().join("a.ron"), &text).unwrap();
@@ -364,5 +365,8 @@ fn a_mistake_at_the_end_of_a_long_line_has_its_place() {
     let header = source.read_span(label.inner(), 0, 0).unwrap();
     assert_eq!((header.line(), header.column(), header.data()), (0, column, &b"Plian"[..]));
     let shown = source.read_span(label.inner(), 1, 1).unwrap();
-    assert!(shown.data().len() < 500 && String::from_utf8_lossy(shown.data()).ends_with("\"last\": (sides: 3, paint: Plian) })\n"));
+    assert!(
+        shown.data().len() < 500
+            && String::from_utf8_lossy(shown.data()).ends_with("\"last\": (sides: 3, paint: Plian) })\n")
+    );
 }

@@ -71,7 +71,7 @@ impl Command {
             Self::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut crate::Arguments::command(), "assay", &mut script);
-                environment::print(&String::from_utf8_lossy(&script))?;
+                environment::print_exact(&String::from_utf8_lossy(&script))?;
                 Ok(Exit::Done)
             }
         }
@@ -153,7 +153,7 @@ pub fn plan_file(path: &PathBuf, set: &[String], store: &Store) -> Result<Planne
     let overrides: Vec<_> = set.iter().cloned().map(Override).collect();
     let lab = Lab::load(&path, &overrides, environment::variables()).map_err(CliError::Experiment)?;
     let planned = lab.plan(store).map_err(CliError::Experiment)?;
-    for warning in &planned.warnings {
+    for warning in planned.document.notes().iter().chain(&planned.warnings) {
         environment::note(&format!("warning: {warning}"));
     }
     Ok(planned)
@@ -176,5 +176,5 @@ pub fn print_json(schema: &str, mut value: serde_json::Value) -> std::io::Result
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".to_owned(), schema.into());
     }
-    environment::print(&format!("{value:#}\n"))
+    environment::print_exact(&format!("{value:#}\n"))
 }

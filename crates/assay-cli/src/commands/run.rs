@@ -1,3 +1,4 @@
+use assay_config::printable;
 use assay_engine::{CancelToken, Event, Executor, Options, RunLog, Store, Summary};
 use assay_lab::device::{self, DeviceChoice};
 use assay_lab::{Planned, Results, Runtime};
@@ -77,7 +78,7 @@ impl Run {
         };
         let summary = self.execute(&planned, &store, &options, Runtime::new(vec![device], jobs))?;
         let results = Results::read(&planned.cells, &store)?;
-        environment::print(&render(&results, self.format.report()))?;
+        environment::print_exact(&render(&results, self.format.report()))?;
         Ok(end(&summary))
     }
 
@@ -106,7 +107,7 @@ impl Run {
                 "taken": summary.taken, "failed": summary.failed.len(), "skipped": summary.skipped, "interrupted": summary.cancelled}));
         }
         if !self.quiet || !summary.failed.is_empty() {
-            environment::note(&tell(&summary));
+            tell(&summary).iter().for_each(|line| environment::note(line));
         }
         Ok(summary)
     }
@@ -115,7 +116,7 @@ impl Run {
     fn log(&self, store: &Store, options: &Options) -> Option<RunLog> {
         let now = environment::now_unix();
         let id = format!("{now}-{}", std::process::id());
-        let header = json!({"schema": "assay.run/1", "experiment": self.experiment.path(), "set": self.experiment.overrides(),
+        let header = json!({"schema": "assay.run/1", "experiment": environment::in_json(self.experiment.path()), "set": self.experiment.overrides(),
             "started_unix": now, "host": options.host, "device": options.device, "jobs": options.jobs, "program": options.program});
         RunLog::create(&store.runs_folder(), &id, &header).ok()
     }
@@ -132,7 +133,7 @@ fn listen_for_interrupts(cancel: CancelToken) {
     });
 }
 
-fn tell(summary: &Summary) -> String {
+fn tell(summary: &Summary) -> Vec<String> {
     let mut parts = vec![format!("{} steps run", summary.ran), format!("{} found in the store", summary.hits)];
     let more = [
         (summary.aliased, "cut off early"),
@@ -141,14 +142,15 @@ fn tell(summary: &Summary) -> String {
         (summary.skipped, "skipped"),
     ];
     parts.extend(more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
-    let mut text = parts.join(", ");
+    let mut lines = vec![parts.join(", ")];
     for failure in &summary.failed {
-        text.push_str(&format!("\nfailed: {} ({}): {}", failure.label, failure.key.0.short(), failure.message));
+        let label = printable(&failure.label);
+        lines.push(format!("failed: {label} ({}): {}", failure.key.0.short(), failure.message));
     }
     if summary.cancelled {
-        text.push_str("\ninterrupted: run again to go on from here");
+        lines.push("interrupted: run again to go on from here".to_owned());
     }
-    text
+    lines
 }
 
 fn end(summary: &Summary) -> Exit {

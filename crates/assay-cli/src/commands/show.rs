@@ -25,10 +25,10 @@ impl Show {
         let planned = self.experiment.plan(&store)?;
         let results = Results::read(&planned.cells, &store)?;
         if self.metrics {
-            environment::print(&metrics_table(&results))?;
+            environment::print_exact(&metrics_table(&results))?;
             return Ok(Exit::Done);
         }
-        environment::print(&render(&results, self.format.report()))?;
+        environment::print_exact(&render(&results, self.format.report()))?;
         Ok(Exit::Done)
     }
 }
