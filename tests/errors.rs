@@ -220,3 +220,140 @@ fn bad_weights_are_refused_with_a_reason() {
     let outcome = with_weights("other.safetensors", &weights, "ResNet20");
     assert!(outcome.stderr.contains("none of its 24 tensors fits"), "{}", outcome.stderr);
 }
+
+/// A text with what a terminal would obey, and with a line that looks like one of ours.
+const HOSTILE: &str = "a\u{1b}[31m\u{7}\u{202e}\nerror: forged";
+const HARMLESS: &str = "a\\u{1b}[31m\\u{7}\\u{202e}\\nerror: forged";
+
+fn assert_harmless(outcome: &Outcome) {
+    for text in [&outcome.stdout, &outcome.stderr] {
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("error: forged")), "{text}");
+        assert!(!text.contains("panicked"), "{text}");
+    }
+}
+
+#[test]
+fn a_mistake_at_the_end_of_a_long_line_is_shown() {
+    let place = Workspace::new();
+    let models: String =
+        (0..800).map(|i| format!("\"model number {i}\": (backbone: Pixels, polarity: Inverted), ")).collect();
+    let start = format!("(models: {{ {models} }}, tasks: {{}}, protocols: {{}}, ");
+    place.write("e.ron", &format!("{start}exclde: [])"));
+    let outcome = place.run("e.ron").fails(2);
+    assert!(start.len() > 40_000);
+    for expected in
+        ["unknown field `exclde`", "exclude", &format!("e.ron:1:{}]", start.len() + 1), "protocols: {}, exclde: []"]
+    {
+        assert!(outcome.stderr.contains(expected), "{expected}\nis not in\n{}", outcome.stderr);
+    }
+    assert!(outcome.stderr.len() < 2000, "{}", outcome.stderr);
+    place.write("e.ron", &"/*".repeat(500_000));
+    assert!(place.run("e.ron").fails(2).stderr.contains("this is not valid RON"));
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_shown_and_all_are_counted() {
+    let place = Workspace::new();
+    for separator in [" ", "\n"] {
+        let wrong: String = (0..20_000).map(|i| format!("wrong{i}: {i},{separator}")).collect();
+        place.write("e.ron", &SMALL.replace("Knn(k: 5)", &format!("Knn(k: 5, {wrong})")));
+        let start = std::time::Instant::now();
+        let outcome = place.run("e.ron").fails(2);
+        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+        assert_eq!(outcome.stderr.matches("the fields here are").count(), 50);
+        assert_eq!(outcome.stderr.matches("unknown field `").count(), 250);
+        for expected in
+            ["unknown field `wrong249`", "… and 19750 more", "error: 20000 problems in the experiment; nothing was run"]
+        {
+            assert!(outcome.stderr.contains(expected), "{expected}\nis not in\n{}", outcome.stderr);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let place = Workspace::new();
+    let pipe = |name: &str| {
+        assert!(std::process::Command::new("mkfifo").arg(place.path().join(name)).status().unwrap().success());
+    };
+    pipe("e.ron");
+    pipe("w.pth");
+    assert!(place.run("e.ron").fails(2).stderr.contains("it is a named pipe"));
+    place.write("i.ron", "(include: [\"e.ron\", \"/dev/zero\", \"/etc/passwd\"])");
+    let outcome = place.run("i.ron").fails(2);
+    assert!(outcome.stderr.contains("it is a named pipe") && !outcome.stderr.contains("root:"), "{}", outcome.stderr);
+    for (file, expected) in [("w.pth", "a named pipe"), ("/dev/zero", "a device"), (".", "a folder without one index")]
+    {
+        let outcome = place.assay(&["weights", "inspect", file]).fails(1);
+        assert!(outcome.stderr.contains(expected), "{expected}\nis not in\n{}", outcome.stderr);
+    }
+    let weights = "Conv4(channels: 1, width: 8), weights: File(path: \"w.pth\")";
+    place.write("w.ron", &SMALL.replace("Conv4(channels: 1, width: 8), weights: Random(seed: 0)", weights));
+    assert!(place.run("w.ron").fails(2).stderr.contains("a named pipe"));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_others_cannot_do_anything() {
+    let place = Workspace::new();
+    // A file of an image folder.
+    images(&place, &[(&format!("class0/{HOSTILE}.png"), b"no image".to_vec())]);
+    place.write("e.ron", &FOLDER.replace("ON_BAD", ""));
+    let outcome = place.run("e.ron").fails(1);
+    assert_harmless(&outcome);
+    assert!(outcome.stderr.contains(HARMLESS), "{}", outcome.stderr);
+    // A tensor.
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).unwrap();
+    fs::write(place.path().join("w.safetensors"), safetensors::serialize([(HOSTILE, view)], None).unwrap()).unwrap();
+    let outcome = place.assay(&["weights", "inspect", "w.safetensors"]).ok();
+    assert_harmless(&outcome);
+    assert!(outcome.stdout.contains(HARMLESS), "{}", outcome.stdout);
+    // A model, in tables and everywhere that its steps are told of.
+    let name = format!("{HOSTILE:?}");
+    place.write("n.ron", &SMALL.replace("\"pixels\"", &name));
+    let outcome = place.run("n.ron").ok();
+    assert_harmless(&outcome);
+    assert!(outcome.stdout.contains(HARMLESS) && outcome.stderr.contains(HARMLESS), "{}", outcome.stderr);
+    for arguments in [
+        &["show", "n.ron", "--format", "csv"][..],
+        &["show", "n.ron", "--format", "markdown"],
+        &["plan", "n.ron", "--all"],
+    ] {
+        assert_harmless(&place.assay(arguments).ok());
+    }
+    // The experiment itself, and its text.
+    let outcome = place.run(HOSTILE).fails(2);
+    assert_harmless(&outcome);
+    let file = format!("{HOSTILE}.ron");
+    place.write(&file, "(models: {}, /* \u{1b}[31m */ tasks: 1)");
+    let outcome = place.run(&file).fails(2);
+    assert_harmless(&outcome);
+    assert!(outcome.stderr.contains("/* \\u{1b}[31m */ tasks: 1"), "{}", outcome.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_not_unicode_can_be_told_of_in_json() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Workspace::new();
+    place.write("e.ron", SMALL);
+    let store = std::ffi::OsStr::from_bytes(b"st\xffre");
+    for arguments in [
+        &["run", "e.ron", "--device", "cpu", "--format", "json"][..],
+        &["show", "e.ron", "--format", "json"],
+        &["status", "--format", "json"],
+        &["doctor", "--format", "json"],
+        &["plan", "e.ron", "--format", "json"],
+        &["gc", "e.ron", "--format", "json"],
+        &["verify", "--format", "json"],
+    ] {
+        let outcome: Outcome = place.command(arguments).arg("--store").arg(store).output().unwrap().into();
+        let value = outcome.ok().json();
+        assert!(value["schema"].is_string(), "{arguments:?}");
+        if arguments[0] == "run" {
+            assert!(value["cells"][0]["folder"].as_str().unwrap().contains("st\u{fffd}re/"), "{value}");
+        }
+    }
+}

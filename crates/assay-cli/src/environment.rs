@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use assay_config::{Environment, Problem};
+use assay_config::{Environment, Problem, printable_lines, printable_message};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 /// What paths in experiments may refer to.
@@ -75,34 +75,60 @@ pub fn is_interactive() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Writes a result to standard output.
+/// Writes a text for people to standard output. Names in it have been made printable by whoever put them there; whatever a
+/// terminal would still obey is escaped here.
 pub fn print(text: &str) -> std::io::Result<()> {
+    print_exact(&printable_lines(text))
+}
+
+/// Writes to standard output as it is: what is for programs, and what has bold text of our own in it.
+pub fn print_exact(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Writes a line for people to standard error. That nobody reads it is no error.
+/// Writes a line for people to standard error. That nobody reads it is no error. No name in it can make a line of its own or
+/// reach the terminal with more than text.
 pub fn note(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    note_exact(&printable_message(line));
 }
 
-/// Shows all that is wrong with an experiment.
-pub fn print_problems(problems: Vec<Problem>) {
+fn note_exact(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// A path in JSON, which knows no other text than Unicode.
+pub fn in_json(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Problems that are shown with the text that they are in; and after them, problems that get a line each.
+const SHOWN_IN_FULL: usize = 50;
+const SHOWN_IN_LINES: usize = 200;
+
+/// Shows what is wrong with an experiment; of very many problems, the first ones.
+pub fn print_problems(problems: &[Problem]) {
     let theme = if is_interactive() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(110)
         .with_wrap_lines(is_interactive())
         .with_context_lines(1);
-    let count = problems.len();
-    for problem in problems {
+    let (full, others) = problems.split_at(problems.len().min(SHOWN_IN_FULL));
+    for problem in full {
         let mut text = String::new();
-        if handler.render_report(&mut text, &problem).is_ok() {
-            note(text.trim_end());
+        if handler.render_report(&mut text, problem).is_ok() {
+            // The texts of a problem are printable, and the colours are ours.
+            note_exact(text.trim_end());
         }
     }
-    note(&format!(
-        "error: {count} {} in the experiment; nothing was run",
-        if count == 1 { "problem" } else { "problems" }
-    ));
+    let (lines, left) = others.split_at(others.len().min(SHOWN_IN_LINES));
+    for problem in lines {
+        note(&problem.one_line());
+    }
+    if !left.is_empty() {
+        note(&format!("… and {} more", left.len()));
+    }
+    let noun = if problems.len() == 1 { "problem" } else { "problems" };
+    note(&format!("error: {} {noun} in the experiment; nothing was run", problems.len()));
 }

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Interrupted) => ExitCode::from(130),
         Err(CliError::Experiment(problems)) => {
-            environment::print_problems(problems);
+            environment::print_problems(&problems);
             ExitCode::from(2)
         }
         Err(CliError::Usage(message)) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use assay_config::printable;
 use assay_engine::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -107,7 +108,7 @@ impl State {
                 }
                 running.spoken = Instant::now();
                 let text = running.text();
-                return Some(format!("{}{label}: {text}", self.counter(0)));
+                return Some(format!("{}{}: {text}", self.counter(0), printable(label)));
             }
             Event::Finished { label, .. }
             | Event::Aliased { label, .. }
@@ -128,7 +129,7 @@ impl State {
 
     fn message(&self) -> String {
         let slowest = self.running.iter().min_by_key(|(_, r)| r.since);
-        slowest.map_or_else(String::new, |(label, r)| format!("{label} {}", r.text()))
+        slowest.map_or_else(String::new, |(label, r)| format!("{} {}", printable(label), r.text()))
     }
 }
 
@@ -150,23 +151,30 @@ fn describe(event: &Event) -> Option<String> {
         Event::Planned { steps, hits, to_run } => format!("{steps} steps: {hits} in the store, {to_run} to run"),
         Event::Started { .. } | Event::Progress { .. } => return None,
         Event::Finished { label, seconds, bytes, .. } => {
-            format!("{label}  {seconds:.2} s, {}", crate::commands::size(*bytes))
+            format!("{}  {seconds:.2} s, {}", printable(label), crate::commands::size(*bytes))
         }
-        Event::Aliased { label, of, .. } => format!("{label}  same parameters and inputs as {}", of.0.short()),
+        Event::Aliased { label, of, .. } => {
+            format!("{}  same parameters and inputs as {}", printable(label), of.0.short())
+        }
         Event::Waiting { label, holder, .. } => match holder {
-            Some(h) => format!("{label}  is being made by process {} on {}; waiting", h.pid, h.host),
-            None => format!("{label}  is being made by another process; waiting"),
+            Some(h) => {
+                format!("{}  is being made by process {} on {}; waiting", printable(label), h.pid, printable(&h.host))
+            }
+            None => format!("{}  is being made by another process; waiting", printable(label)),
         },
-        Event::Taken { label, .. } => format!("{label}  made by another process"),
-        Event::Failed { label, key, message } => format!("failed: {label} ({}): {message}", key.0.short()),
-        Event::Skipped { label, because, .. } => format!("{label}  skipped, since {because} failed"),
+        Event::Taken { label, .. } => format!("{}  made by another process", printable(label)),
+        Event::Failed { label, key, message } => format!("failed: {} ({}): {message}", printable(label), key.0.short()),
+        Event::Skipped { label, because, .. } => {
+            format!("{}  skipped, since {} failed", printable(label), printable(because))
+        }
         Event::Diverged { label, kept, discarded, .. } => {
             format!(
-                "warning: {label} came out differently from what is in the store ({} instead of {}); the store was left as it is",
+                "warning: {} came out differently from what is in the store ({} instead of {}); the store was left as it is",
+                printable(label),
                 discarded.short(),
                 kept.short()
             )
         }
-        Event::Warning { label, message } => format!("warning: {label}: {message}"),
+        Event::Warning { label, message } => format!("warning: {}: {message}", printable(label)),
     })
 }

@@ -1,7 +1,8 @@
 //! Rules that values must keep, told with the place where a value is written.
 
 use crate::document::Entry;
-use crate::problem::{Problems, SourceSpan};
+use crate::problem::Problems;
+use crate::source::SourceSpan;
 
 /// Checks values of one entry and knows where they are written.
 pub struct Checker<'a> {

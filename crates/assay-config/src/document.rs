@@ -8,9 +8,12 @@ use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 
 use crate::decode::{Decoded, decode};
+use crate::files::read_text;
 use crate::names::nearest;
 use crate::paths::Environment;
-use crate::problem::{Problems, SourceSpan};
+use crate::problem::Problems;
+use crate::renamed::{Renamed, Translation, notes};
+use crate::source::{Source, SourceSpan};
 use crate::tree::{Body, Field, Kind, Tree};
 
 /// One `path=value` of the command line.
@@ -41,15 +44,31 @@ pub struct Document {
     sections: IndexMap<String, IndexMap<String, Entry>>,
     rest: Tree,
     folder: PathBuf,
+    /// The folder as the file system knows it: whatever lies in it may be shown.
+    home: Option<PathBuf>,
+    renamed: Vec<Renamed>,
+    uses: Vec<(String, Renamed)>,
 }
 
-/// A file larger than this is no experiment.
-const MAX_FILE_BYTES: u64 = 16 << 20;
+/// Files that include each other in a chain.
+const MAX_DEPTH: usize = 64;
 
 impl Document {
     /// Loads `path`. Fields named in `sections` are maps of entries, which included files add to; `include` lists files; all
     /// other fields belong to this file alone. What is wrong is in [`problems`](Self::problems).
     pub fn load(path: &Path, sections: &[&str], overrides: &[Override], environment: Environment) -> Self {
+        Self::load_translated(path, sections, overrides, environment, &[])
+    }
+
+    /// As [`load`](Self::load); words that were renamed are read under their old names too, in files, in the values of
+    /// overrides and in their paths. [`notes`](Self::notes) tells where.
+    pub fn load_translated(
+        path: &Path,
+        sections: &[&str],
+        overrides: &[Override],
+        environment: Environment,
+        renamed: &[Renamed],
+    ) -> Self {
         let problems = Problems::default();
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let nowhere = Tree {
@@ -57,7 +76,18 @@ impl Document {
             kind: Kind::Named { name: None, body: Body::Fields(Vec::new()) },
         };
         let sections = sections.iter().map(|s| ((*s).to_owned(), IndexMap::new())).collect();
-        let mut document = Self { path: path.to_owned(), problems, environment, sections, rest: nowhere, folder };
+        let home = fs::canonicalize(path).ok().and_then(|path| Some(path.parent()?.to_owned()));
+        let mut document = Self {
+            path: path.to_owned(),
+            problems,
+            environment,
+            sections,
+            rest: nowhere,
+            folder,
+            home,
+            renamed: renamed.to_vec(),
+            uses: Vec::new(),
+        };
         if let Err(error) = document.add_file(path, &mut Vec::new(), &mut HashSet::new()) {
             document.problems.add_unplaced(format!("{} cannot be read: {error}", path.display()), None);
         }
@@ -68,15 +98,12 @@ impl Document {
     }
 
     fn add_file(&mut self, path: &Path, above: &mut Vec<PathBuf>, done: &mut HashSet<PathBuf>) -> Result<(), String> {
-        let size = fs::metadata(path).map_err(|e| e.to_string())?.len();
-        if size > MAX_FILE_BYTES {
-            return Err(format!("it has {size} bytes, which is too large for an experiment"));
-        }
-        let bytes = fs::read(path).map_err(|e| e.to_string())?;
-        let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+        let text = read_text(path)?;
         let identity = fs::canonicalize(path).map_err(|e| e.to_string())?;
         let is_main = above.is_empty();
-        let file = self.problems.sources.borrow_mut().add(&path.display().to_string(), &text);
+        let is_own = is_main || self.home.as_ref().is_some_and(|home| identity.starts_with(home));
+        let source = Source::new(&path.display().to_string(), &text, is_own);
+        let file = self.problems.sources.borrow_mut().add(source);
         done.insert(identity.clone());
         let Some(tree) = Tree::read(file, &self.problems) else { return Ok(()) };
         let Tree { place, kind: Kind::Named { body, .. } } = tree else {
@@ -140,22 +167,11 @@ impl Document {
                     continue;
                 }
             };
-            if let Ok(identity) = fs::canonicalize(&path) {
-                if let Some(start) = above.iter().position(|p| *p == identity) {
-                    let names: Vec<_> = above[start..]
-                        .iter()
-                        .chain([&identity])
-                        .map(|p| p.file_name().unwrap_or_default().to_string_lossy())
-                        .collect();
-                    self.problems.add(
-                        &item.place,
-                        format!("these files include each other: {}", names.join(" → ")),
-                        "closes the cycle",
-                        None,
-                    );
-                    continue;
-                }
-                if done.contains(&identity) {
+            match self.find_included(&path, above, done) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err((message, label)) => {
+                    self.problems.add(&item.place, message, label, None);
                     continue;
                 }
             }
@@ -170,6 +186,37 @@ impl Document {
         }
     }
 
+    /// Whether the file is to be read: not when it was read before. Links count by where they lead.
+    fn find_included(
+        &self,
+        path: &Path,
+        above: &[PathBuf],
+        done: &HashSet<PathBuf>,
+    ) -> Result<bool, (String, &'static str)> {
+        let refused = |why: String| Err((format!("{} cannot be included: {why}", path.display()), "included here"));
+        let identity = match fs::canonicalize(path) {
+            Ok(identity) => identity,
+            Err(error) => return refused(error.to_string()),
+        };
+        if let Some(start) = above.iter().position(|p| *p == identity) {
+            let name = |p: &PathBuf| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let names: Vec<_> = above[start..].iter().chain([&identity]).map(name).collect();
+            return Err((format!("these files include each other: {}", names.join(" → ")), "closes the cycle"));
+        }
+        if identity.extension().is_none_or(|extension| extension != "ron") {
+            let leads = if identity.file_name() == path.file_name() {
+                String::new()
+            } else {
+                format!(", and it leads to {}", identity.display())
+            };
+            return refused(format!("the name of an included file ends in `.ron`{leads}"));
+        }
+        if above.len() >= MAX_DEPTH {
+            return refused(format!("more than {MAX_DEPTH} files include each other in a chain"));
+        }
+        Ok(!done.contains(&identity))
+    }
+
     fn add_section(&mut self, field: Field, path: &Path, included: bool) {
         let Kind::Map(entries) = field.value.kind else {
             let message = format!("`{}` is a map of names, found {}", field.name, field.value.noun());
@@ -178,7 +225,8 @@ impl Document {
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let section = self.sections.get_mut(&field.name).expect("only known sections get here");
-        for (key, tree) in entries {
+        let mut translation = Translation::of(&self.renamed, &field.name);
+        for (key, mut tree) in entries {
             let Some(name) = key.as_str() else {
                 self.problems.add(
                     &key.place,
@@ -201,9 +249,22 @@ impl Document {
                 );
                 continue;
             }
+            translation.tree(&mut tree);
             let entry = Entry { name_at: key.place.clone(), tree, folder: folder.clone(), included };
             section.insert(name.to_owned(), entry);
         }
+        let uses = translation.uses;
+        self.note_uses(uses);
+    }
+
+    fn note_uses(&mut self, uses: Vec<(SourceSpan, Renamed)>) {
+        let described = uses.into_iter().map(|(place, renamed)| (self.problems.describe(&place), renamed));
+        self.uses.extend(described);
+    }
+
+    /// What a person should know of the file though nothing is wrong with it: each use of a word that was renamed.
+    pub fn notes(&self) -> Vec<String> {
+        notes(&self.uses)
     }
 
     fn apply(&mut self, one: &Override) {
@@ -216,9 +277,16 @@ impl Document {
             return;
         };
         // A source of its own, named after the whole override, so that problems with the value show where it came from.
-        let file = self.problems.sources.borrow_mut().add(&format!("--set {text}"), value);
-        let Some(tree) = Tree::read(file, &self.problems) else { return };
-        let parts: Vec<String> = split_path(path);
+        let file = self.problems.sources.borrow_mut().add(Source::own(&format!("--set {text}"), value));
+        let Some(mut tree) = Tree::read(file, &self.problems) else { return };
+        let mut parts: Vec<String> = split_path(path);
+        let mut translation = Translation::of(&self.renamed, &parts[0]);
+        for part in parts.iter_mut().skip(2) {
+            *part = translation.word(part, &tree.place).unwrap_or_else(|| std::mem::take(part));
+        }
+        translation.tree(&mut tree);
+        let uses = translation.uses;
+        self.note_uses(uses);
         if let Err((message, help)) = self.set(&parts, tree) {
             self.problems.add_unplaced(format!("--set {text}: {message}"), help);
         }

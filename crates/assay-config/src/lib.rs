@@ -9,9 +9,14 @@
 mod check;
 mod decode;
 mod document;
+mod excerpt;
+mod files;
 mod names;
 mod paths;
+mod printable;
 mod problem;
+mod renamed;
+mod source;
 mod tree;
 
 pub use check::Checker;
@@ -19,7 +24,10 @@ pub use decode::{Decoded, decode};
 pub use document::{Document, Entry, Override};
 pub use names::{Pattern, Patterns, nearest};
 pub use paths::{Environment, UserPath};
-pub use problem::{Problem, Problems, SourceSpan, Sources};
+pub use printable::{printable, printable_lines, printable_message};
+pub use problem::{Problem, Problems};
+pub use renamed::Renamed;
+pub use source::{SourceSpan, Sources};
 pub use tree::{Body, Field, Kind, Tree};
 
 /// A value as it could be written in an experiment, with what has a default written out.

@@ -6,9 +6,15 @@ use serde::{Deserialize, Deserializer};
 
 /// The candidate closest to `word`, if any is close enough to have been meant.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // Comparing costs the product of both lengths, and nobody meant something else by a word as long as that.
+    const LONGEST: usize = 256;
+    if word.len() > LONGEST {
+        return None;
+    }
     let lower = word.to_lowercase();
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| {
             *distance <= candidate.chars().count().max(word.chars().count()) * 2 / 5 + usize::from(word.len() < 4)

@@ -4,10 +4,12 @@
 //! byte strings and number suffixes (`1u8`) are left out: no experiment needs them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 
-use crate::problem::{Problems, SourceSpan};
+use crate::problem::Problems;
+use crate::source::SourceSpan;
 
 /// A value and where it is written.
 #[derive(Clone, Debug)]
@@ -67,19 +69,25 @@ pub struct Field {
 impl Tree {
     /// Reads the whole of source `file`; `None` when it is no RON, which is then among the problems.
     pub(crate) fn read(file: usize, problems: &Problems) -> Option<Self> {
-        let text = problems.sources.borrow().text(file).to_owned();
+        let source = Arc::clone(problems.sources.borrow().get(file));
+        let text = source.text();
         let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-        if let Err(error) = options.from_str::<IgnoredAny>(&text) {
-            let span = offset(&text, error.span.start)..offset(&text, error.span.end);
-            let place = SourceSpan { file, span: widen(&text, span) };
-            problems.add(&place, "this is not valid RON", error.code.to_string(), None);
+        if let Err(error) = options.from_str::<IgnoredAny>(text) {
+            let span = offset(text, error.span.start)..offset(text, error.span.end);
+            let place = SourceSpan { file, span: widen(text, span) };
+            if source.is_own() {
+                problems.add(&place, "this is not valid RON", error.code.to_string(), None);
+            } else {
+                let help = "its text is not shown, since it is not in the folder of the experiment".to_owned();
+                problems.add_secret(&place, "this is not valid RON", Some(help));
+            }
             return None;
         }
-        let mut reader = Reader { text: &text, at: 0, file };
+        let mut reader = Reader { text, at: 0, file };
         match reader.document() {
             Ok(tree) => Some(tree),
             Err(message) => {
-                let place = SourceSpan { file, span: widen(&text, reader.at..reader.at) };
+                let place = SourceSpan { file, span: widen(text, reader.at..reader.at) };
                 problems.add(&place, "this RON cannot be used here", message, None);
                 None
             }
@@ -400,10 +408,11 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Source;
 
     fn read(text: &str) -> Result<Tree, String> {
         let problems = Problems::default();
-        let file = problems.sources.borrow_mut().add("x.ron", text);
+        let file = problems.sources.borrow_mut().add(Source::own("x.ron", text));
         Tree::read(file, &problems).ok_or_else(|| problems.into_list().iter().map(|p| format!("{p:?}")).collect())
     }
 

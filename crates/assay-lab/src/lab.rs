@@ -70,7 +70,9 @@ impl Lab {
         let mut planner = Planner::new(&self.experiment, &facts);
         let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
         let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
-        let Finished { plan, trained, shared_images, mut warnings } = planner.finish(&cells);
+        let Finished { plan, trained, shared_images, warnings: found } = planner.finish(&cells);
+        let mut warnings = self.experiment.document.notes();
+        warnings.extend(found);
         if let Err(error) = facts.save() {
             warnings
                 .push(format!("what was learnt of the files could not be kept ({error}); they will be hashed again"));

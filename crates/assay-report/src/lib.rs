@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
+use assay_config::printable;
 use assay_lab::{Better, Cell, CellState, METRICS, Measure, MetricInfo, ResultCell, Results};
 use serde_json::{Value, json};
 
@@ -104,9 +105,10 @@ fn csv(results: &Results) -> String {
     out
 }
 
-/// A field as RFC 4180 wants it.
+/// A field as RFC 4180 wants it, on one line.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    let text = printable(text);
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into_owned() }
 }
 
 /// Texts of the grid: a header line, then a line for each model; and which of them are the best of their column.
@@ -119,7 +121,8 @@ impl Grid {
     fn new(results: &Results) -> Self {
         let one_task = results.columns.iter().all(|(task, _)| *task == results.columns[0].0);
         let name = |(task, protocol): &(String, String)| {
-            if one_task { protocol.clone() } else { format!("{task} {protocol}") }
+            let name = if one_task { protocol.clone() } else { format!("{task} {protocol}") };
+            printable(&name).into_owned()
         };
         let header = std::iter::once("model".to_owned()).chain(results.columns.iter().map(name)).collect();
         let index: HashMap<_, _> =
@@ -140,7 +143,7 @@ impl Grid {
         };
         let row = |model: &String| {
             let cells = results.columns.iter().zip(&best).map(|(column, best)| cell(model, column, best));
-            std::iter::once((model.clone(), false)).chain(cells).collect()
+            std::iter::once((printable(model).into_owned(), false)).chain(cells).collect()
         };
         let rows = results.models.iter().map(row).collect();
         Self { header, rows }
@@ -217,7 +220,8 @@ pub fn metrics_table(results: &Results) -> String {
     for (one, summary) in with {
         for m in &summary.measures {
             let interval = m.interval.map_or_else(String::new, |i| format!("{:.4} … {:.4}", i.low, i.high));
-            let Cell { model, task, protocol } = one.cell.clone();
+            let Cell { model, task, protocol } = &one.cell;
+            let [model, task, protocol] = [model, task, protocol].map(|name| printable(name).into_owned());
             rows.push([model, task, protocol, m.metric.to_string(), format!("{:.4}", m.value), interval]);
         }
     }
@@ -237,12 +241,23 @@ fn markdown(results: &Results) -> String {
         return String::new();
     }
     let grid = Grid::new(results);
-    let escape = |text: &str| text.replace('|', "\\|");
     let mut out = format!("| {} |\n", grid.header.iter().map(|h| escape(h)).collect::<Vec<_>>().join(" | "));
     out.push_str(&format!("|---|{}\n", "---:|".repeat(grid.header.len() - 1)));
     for row in &grid.rows {
         let cells = row.iter().map(|(text, best)| if *best { format!("**{}**", escape(text)) } else { escape(text) });
         let _ = writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "));
+    }
+    out
+}
+
+/// A text that Markdown shows as it is.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | '|' | '`' | '*' | '<' | '[' | ']') {
+            out.push('\\');
+        }
+        out.push(c);
     }
     out
 }
@@ -332,6 +347,38 @@ mod tests {
         assert!(text.contains("\"a,b\",t,p,accuracy,0.5,0.01,0.49,0.51,600,episodes,\n"), "{text}");
         assert!(text.ends_with("longer,t,q,,,,,,,,\n"), "{text}");
         assert!(render(&results(), Format::Markdown).contains("| a,b | **50.00 ± 1.00** | – |"));
+    }
+
+    #[test]
+    fn names_cannot_change_what_is_around_them() {
+        let mut results = results();
+        let name = "a|b\n| `x` | <i>\u{1b}[1m\u{202e}\"";
+        for text in [&mut results.models[0], &mut results.cells[0].cell.model] {
+            *text = name.into();
+        }
+        let shown = "a|b\\n| `x` | <i>\\u{1b}[1m\\u{202e}\"";
+        let table = render(&results, Format::Table { bold: false });
+        assert!(table.lines().nth(1).unwrap().starts_with(&format!("{shown}  50.00")), "{table}");
+        let csv = render(&results, Format::Csv);
+        let line = format!("\"{}\",t,p,accuracy,0.5,", shown.replace('"', "\"\""));
+        assert!(csv.lines().nth(1).unwrap().starts_with(&line), "{csv}");
+        let markdown = render(&results, Format::Markdown);
+        let cell = "| a\\|b\\\\n\\| \\`x\\` \\| \\<i>\\\\u{1b}\\[1m\\\\u{202e}\" | **50.00 ± 1.00** | – |";
+        assert!(markdown.contains(cell), "{markdown}");
+        assert!(!metrics_table(&results).contains('\u{1b}'));
+        let value: serde_json::Value = serde_json::from_str(&render(&results, Format::Json)).unwrap();
+        assert_eq!(value["models"][0], name);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_not_unicode_is_written_in_json() {
+        use std::os::unix::ffi::OsStrExt;
+        let mut results = results();
+        results.cells[0].step = Some(("k".to_owned(), std::ffi::OsStr::from_bytes(b"/tmp/\xff/x").into()));
+        let value: serde_json::Value = serde_json::from_str(&render(&results, Format::Json)).unwrap();
+        assert_eq!(value["cells"][0]["folder"], "/tmp/\u{fffd}/x");
+        assert_eq!(value["cells"][1]["folder"], "f");
     }
 
     #[test]

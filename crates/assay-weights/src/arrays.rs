@@ -1,20 +1,22 @@
 //! Arrays of numpy: `.npz` archives, and pickles of nested dicts of arrays, such as Haiku's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::{Read, Seek};
 
 use assay_pickle::{Pickle, Value};
 
-use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, named, strided};
+use crate::bytes::{owned, reserved};
+use crate::raw::strided;
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, named};
 
 /// Compressed members may unpack to this much in all.
 const MAX_UNPACKED: u64 = 4 << 30;
 const MAX_HEADER: usize = 1 << 16;
 
 /// Reads all arrays of an archive.
-pub fn read_npz(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
-    let mut zip =
-        zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
+pub fn read_npz(archive: impl Read + Seek) -> Result<Checkpoint, CheckpointError> {
+    let mut zip = zip::ZipArchive::new(archive).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
     let mut tensors = BTreeMap::new();
     let mut left = MAX_UNPACKED;
     for index in 0..zip.len() {
@@ -50,7 +52,7 @@ fn read_npy(file: &mut impl Read, left: &mut u64) -> Result<RawTensor, String> {
     let dtype = dtype(&header.dtype)?;
     let size = byte_count(&header.shape, dtype)?;
     *left = left.checked_sub(size as u64).ok_or("is too large")?;
-    from_array(dtype, &header.shape, header.is_fortran, &exact(size)?)
+    from_array(dtype, &header.shape, header.is_fortran, exact(size)?.into())
 }
 
 struct Header {
@@ -96,15 +98,21 @@ fn byte_count(shape: &[usize], dtype: Dtype) -> Result<usize, String> {
     count.ok_or_else(|| "is too large".to_owned())
 }
 
-fn from_array(dtype: Dtype, shape: &[usize], is_fortran: bool, bytes: &[u8]) -> Result<RawTensor, String> {
+fn from_array(dtype: Dtype, shape: &[usize], is_fortran: bool, bytes: Cow<'_, [u8]>) -> Result<RawTensor, String> {
     if byte_count(shape, dtype)? != bytes.len() {
         return Err("has a size that does not fit its shape".to_owned());
     }
     if !is_fortran {
-        return Ok(RawTensor { dtype, shape: shape.to_vec(), bytes: bytes.to_vec() });
+        return Ok(RawTensor {
+            dtype,
+            shape: shape.to_vec(),
+            bytes: owned(bytes).map_err(|_| "does not fit into memory")?,
+        });
     }
     let stride: Vec<usize> = (0..shape.len()).map(|axis| shape[..axis].iter().product()).collect();
-    Ok(RawTensor { dtype, shape: shape.to_vec(), bytes: strided(bytes, dtype.size(), 0, shape, &stride) })
+    let mut out = reserved(bytes.len() as u64).map_err(|_| "does not fit into memory")?;
+    strided(&bytes, dtype.size(), shape, &stride, &mut out);
+    Ok(RawTensor { dtype, shape: shape.to_vec(), bytes: out })
 }
 
 /// Reads the arrays of a pickle of nested dicts; names are joined by dots.
@@ -116,7 +124,8 @@ pub fn read_pickle(pickle: &Pickle<'_>, container: Option<&str>) -> Result<Check
     let at = container.map_or(Ok(root), |path| find_dict(root, path))?;
     let mut tensors = BTreeMap::new();
     for (name, array) in named(at, Value::array)? {
-        let tensor = dtype(array.dtype).and_then(|dtype| from_array(dtype, array.shape, array.is_fortran, array.data));
+        let tensor =
+            dtype(array.dtype).and_then(|dtype| from_array(dtype, array.shape, array.is_fortran, array.data.into()));
         tensors.insert(name.clone(), tensor.map_err(|what| damaged(format!("the array {name} {what}")))?);
     }
     if tensors.is_empty() {

@@ -7,6 +7,8 @@
 //! **Invariants.** This crate knows no network and no Burn; all files are hostile, and a small one never takes much memory.
 
 mod arrays;
+mod bytes;
+mod container;
 mod raw;
 mod safetensors_file;
 mod select;
@@ -14,13 +16,12 @@ mod tensorflow;
 mod torch;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use assay_pickle::{PickleError, Value};
 
-use raw::strided;
+use bytes::Bytes;
 pub use raw::{Dtype, RawTensor};
 pub use safetensors_file::to_safetensors;
 pub use select::{AuditError, Found, Naming, TensorFilter, TensorShape, Translated, Wanted, coverage, select};
@@ -74,7 +75,9 @@ pub struct Checkpoint {
 }
 
 /// A weights file larger than this is refused.
-const MAX_FILE_BYTES: u64 = 16 << 30;
+const MAX_FILE_BYTES: u64 = 64 << 30;
+/// What the kind of a file is known by.
+const HEAD: u64 = 512;
 
 impl Checkpoint {
     /// The file to read where `path` is what people call a checkpoint: of TensorFlow, its folder or the common beginning of
@@ -103,20 +106,33 @@ impl Checkpoint {
     /// All files that the checkpoint at this (located) path is made of.
     ///
     /// # Errors
-    /// When an index cannot be read.
+    /// When an index cannot be read, or a file is none but a pipe or a device.
     pub fn files(path: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-        if is_shard_index(path) {
+        let files = if is_shard_index(path) {
             let mut files = safetensors_file::shards(path)?;
             files.insert(0, path.to_owned());
-            return Ok(files);
+            files
+        } else if path.extension().is_some_and(|e| e == "index") {
+            tensorflow::files(path)?
+        } else {
+            vec![path.to_owned()]
+        };
+        // Whoever hashes them would wait for a pipe, and for the end of a device.
+        for file in &files {
+            if let Ok(found) = file.metadata()
+                && !found.is_dir()
+            {
+                bytes::check_kind(found.file_type()).map_err(|error| match file == path {
+                    true => error,
+                    false => damaged(format!("{}: {error}", file.display())),
+                })?;
+            }
         }
-        if path.extension().is_some_and(|e| e == "index") {
-            return tensorflow::files(path);
-        }
-        Ok(vec![path.to_owned()])
+        Ok(files)
     }
 
-    /// Reads a weights file. `container` is the key of the state dict in a torch file; without it, the usual ones are tried.
+    /// Reads a weights file. `container` is the key of the state dict in a torch file; without it, the only dict that holds
+    /// tensors is taken, or of several the only one under a usual key.
     ///
     /// # Errors
     /// Says what is wrong with the file; the caller knows its name.
@@ -131,7 +147,25 @@ impl Checkpoint {
         if path.is_dir() {
             return Err(CheckpointError::NotACheckpoint("a folder without one index of weights".to_owned()));
         }
-        Self::from_bytes(&read_file(path, MAX_FILE_BYTES)?, container)
+        Self::read(&Bytes::open(path, MAX_FILE_BYTES)?, container)
+    }
+
+    /// The dicts of a torch file that hold tensors, with how many: those that `container` may name. The empty path is the file
+    /// as a whole. Other kinds of files have none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn containers(path: &Path) -> Result<BTreeMap<String, usize>, CheckpointError> {
+        if path.is_dir() || is_shard_index(path) || path.extension().is_some_and(|e| e == "index") {
+            return Ok(BTreeMap::new());
+        }
+        let bytes = Bytes::open(path, MAX_FILE_BYTES)?;
+        let contents = match &*bytes.head(HEAD)? {
+            [b'P', b'K', 3, 4, ..] => torch::open_zip(&bytes)?,
+            [0x80, 1..=5, ..] => torch::open_pickles(&bytes)?.ok(),
+            _ => None,
+        };
+        contents.map_or_else(|| Ok(BTreeMap::new()), |contents| contents.containers())
     }
 
     /// Reads a TensorFlow checkpoint that is in memory: its index, and its numbers in one part.
@@ -147,18 +181,25 @@ impl Checkpoint {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_bytes(bytes: &[u8], container: Option<&str>) -> Result<Self, CheckpointError> {
-        match bytes {
+        Self::read(&Bytes::Memory(bytes), container)
+    }
+
+    fn read(bytes: &Bytes<'_>, container: Option<&str>) -> Result<Self, CheckpointError> {
+        match &*bytes.head(HEAD)? {
             [] => Err(CheckpointError::NotACheckpoint("empty".to_owned())),
             [b'P', b'K', 3, 4, ..] => torch::read_zip(bytes, container),
             [0x80, 1..=5, ..] => torch::read_pickles(bytes, container),
-            _ if safetensors_file::looks_like(bytes) => safetensors_file::read(bytes, container),
-            _ if tensorflow::is_index(bytes) => {
-                tensorflow::check_index(bytes)?;
+            head if safetensors_file::looks_like(head) => safetensors_file::read(bytes, container),
+            head => {
+                let end = bytes.read(bytes.len() - bytes.len().min(HEAD), bytes.len().min(HEAD))?;
+                if !tensorflow::is_index(&end) {
+                    return Err(CheckpointError::NotACheckpoint(describe(head)));
+                }
+                tensorflow::check_index(&bytes.all(tensorflow::MAX_INDEX)?)?;
                 Err(CheckpointError::NotACheckpoint(
                     "the index of a TensorFlow checkpoint under another name (it should end in `.index`)".to_owned(),
                 ))
             }
-            _ => Err(CheckpointError::NotACheckpoint(describe(bytes))),
         }
     }
 }
@@ -178,14 +219,8 @@ fn is_shard_index(path: &Path) -> bool {
 }
 
 fn read_file(path: &Path, largest: u64) -> Result<Vec<u8>, CheckpointError> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > largest {
-        return Err(CheckpointError::TooLarge(format!("{length} bytes")));
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(largest).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let bytes = Bytes::open(path, largest)?;
+    bytes::owned(bytes.all(largest)?)
 }
 
 fn describe(bytes: &[u8]) -> String {

@@ -73,23 +73,13 @@ pub struct RawTensor {
 impl RawTensor {
     /// Its numbers as 32-bit floats.
     pub fn to_f32(&self) -> Vec<f32> {
-        let chunks = self.bytes.chunks_exact(self.dtype.size());
-        macro_rules! read {
-            ($type:ty, $convert:expr) => {
-                chunks.map(|c| $convert(<$type>::from_le_bytes(c.try_into().expect("chunks of this size")))).collect()
-            };
-        }
-        match self.dtype {
-            Dtype::F64 => read!(f64, |v| v as f32),
-            Dtype::F32 => read!(f32, |v| v),
-            Dtype::F16 => read!(f16, |v: f16| v.to_f32()),
-            Dtype::Bf16 => read!(bf16, |v: bf16| v.to_f32()),
-            Dtype::I64 => read!(i64, |v| v as f32),
-            Dtype::I32 => read!(i32, |v| v as f32),
-            Dtype::I16 => read!(i16, f32::from),
-            Dtype::I8 => read!(i8, f32::from),
-            Dtype::U8 | Dtype::Bool => self.bytes.iter().map(|v| f32::from(*v)).collect(),
-        }
+        floats(self.dtype, &self.bytes)
+    }
+
+    /// How many of its numbers are not finite, or are not as 32-bit floats.
+    pub fn not_finite(&self) -> usize {
+        let blocks = self.bytes.chunks((1 << 14) * self.dtype.size());
+        blocks.map(|block| floats(self.dtype, block).iter().filter(|v| !v.is_finite()).count()).sum()
     }
 
     /// The same numbers with the axes in another order: axis i of the result is axis `order[i]` of this one.
@@ -97,7 +87,8 @@ impl RawTensor {
         let stride: Vec<usize> = (0..self.shape.len()).map(|axis| self.shape[axis + 1..].iter().product()).collect();
         let pick = |of: &[usize]| order.iter().map(|axis| of[*axis]).collect::<Vec<_>>();
         let (shape, stride) = (pick(&self.shape), pick(&stride));
-        let bytes = strided(&self.bytes, self.dtype.size(), 0, &shape, &stride);
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        strided(&self.bytes, self.dtype.size(), &shape, &stride, &mut bytes);
         Self { dtype: self.dtype, shape, bytes }
     }
 
@@ -124,19 +115,39 @@ impl RawTensor {
     }
 }
 
-/// Copies the elements of a view into row-major order; the caller has made sure that all of them are there.
-pub fn strided(storage: &[u8], size: usize, offset: usize, shape: &[usize], stride: &[usize]) -> Vec<u8> {
-    let count: usize = shape.iter().product();
-    let contiguous =
-        (0..shape.len()).all(|axis| shape[axis] <= 1 || stride[axis] == shape[axis + 1..].iter().product::<usize>());
-    if contiguous {
-        return storage[offset * size..][..count * size].to_vec();
+fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+    let chunks = bytes.chunks_exact(dtype.size());
+    macro_rules! read {
+        ($type:ty, $convert:expr) => {
+            chunks.map(|c| $convert(<$type>::from_le_bytes(c.try_into().expect("chunks of this size")))).collect()
+        };
     }
-    let mut bytes = Vec::with_capacity(count * size);
+    match dtype {
+        Dtype::F64 => read!(f64, |v| v as f32),
+        Dtype::F32 => read!(f32, |v| v),
+        Dtype::F16 => read!(f16, |v: f16| v.to_f32()),
+        Dtype::Bf16 => read!(bf16, |v: bf16| v.to_f32()),
+        Dtype::I64 => read!(i64, |v| v as f32),
+        Dtype::I32 => read!(i32, |v| v as f32),
+        Dtype::I16 => read!(i16, f32::from),
+        Dtype::I8 => read!(i8, f32::from),
+        Dtype::U8 | Dtype::Bool => bytes.iter().map(|v| f32::from(*v)).collect(),
+    }
+}
+
+/// Whether the elements of a view lie in row-major order without gaps.
+pub fn is_contiguous(shape: &[usize], stride: &[usize]) -> bool {
+    (0..shape.len()).all(|axis| shape[axis] <= 1 || stride[axis] == shape[axis + 1..].iter().product::<usize>())
+}
+
+/// Appends the elements of a view, which begins where the storage does, in row-major order to `out`; the caller has made sure
+/// that all of them are there.
+pub fn strided(storage: &[u8], size: usize, shape: &[usize], stride: &[usize], out: &mut Vec<u8>) {
+    let count: usize = shape.iter().product();
     let mut index = vec![0; shape.len()];
     for _ in 0..count {
-        let at = offset + index.iter().zip(stride).map(|(i, s)| i * s).sum::<usize>();
-        bytes.extend_from_slice(&storage[at * size..][..size]);
+        let at = index.iter().zip(stride).map(|(i, s)| i * s).sum::<usize>();
+        out.extend_from_slice(&storage[at * size..][..size]);
         for axis in (0..index.len()).rev() {
             index[axis] += 1;
             if index[axis] < shape[axis] {
@@ -145,7 +156,6 @@ pub fn strided(storage: &[u8], size: usize, offset: usize, shape: &[usize], stri
             index[axis] = 0;
         }
     }
-    bytes
 }
 
 #[cfg(test)]
@@ -160,6 +170,10 @@ mod tests {
         assert_eq!(tensor(Dtype::F64, &0.25f64.to_le_bytes()), [0.25]);
         assert_eq!(tensor(Dtype::I64, &7i64.to_le_bytes()), [7.0]);
         assert_eq!(tensor(Dtype::I8, &[0xff]), [-1.0]);
+        let mut many = vec![0; 4 * 40_000];
+        many[4 * 20_000..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+        many[4 * 39_999..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        assert_eq!(RawTensor { dtype: Dtype::F32, shape: vec![40_000], bytes: many }.not_finite(), 2);
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl<'a> Audit<'a> {
                 Some(tensor) if tensor.shape != *shape => {
                     lines.push(format!("{name} has shape {:?}, and {shape:?} is needed", tensor.shape));
                 }
-                Some(tensor) if !tensor.to_f32().iter().all(|v| v.is_finite()) => {
+                Some(tensor) if tensor.not_finite() > 0 => {
                     lines.push(format!("{name} holds values that are not finite"));
                 }
                 Some(tensor) => {

@@ -9,12 +9,13 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use crate::bytes::{check_kind, read_exactly};
 use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, read_file};
 
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
 const FOOTER: usize = 48;
 /// A table of a million names is smaller.
-const MAX_INDEX: u64 = 256 << 20;
+pub const MAX_INDEX: u64 = 256 << 20;
 const MAX_SHARDS: u64 = 4096;
 const MAX_NAME: usize = 4096;
 /// Bytes of all names. Names share their beginnings, so that a small index could hold many long ones.
@@ -44,7 +45,9 @@ pub fn check_index(bytes: &[u8]) -> Reading<()> {
 pub fn read(index: &Path) -> Reading<Checkpoint> {
     let open = |shard, shards| {
         let path = data_file(index, shard, shards);
-        File::open(&path).map_err(|e| damaged(format!("{}: {e}", path.display())))
+        let kind = path.metadata().map_err(CheckpointError::Io).and_then(|found| check_kind(found.file_type()));
+        let file = kind.and_then(|()| Ok(File::open(&path)?));
+        file.map_err(|e| damaged(format!("{}: {e}", path.display())))
     };
     read_parts(&read_file(index, MAX_INDEX)?, open)
 }
@@ -183,8 +186,8 @@ impl Entry {
         if self.offset.checked_add(self.size).is_none_or(|end| end > length) {
             return Err("reaches beyond the end of its file: the file is truncated".to_owned());
         }
-        let mut bytes = vec![0; count];
-        file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_exact(&mut bytes)).map_err(|e| e.to_string())?;
+        file.seek(SeekFrom::Start(self.offset)).map_err(|e| e.to_string())?;
+        let bytes = read_exactly(file, self.size).map_err(|e| e.to_string())?.ok_or("ends early")?;
         if !is_sum(masked(crc32c::crc32c(&bytes)), self.checksum) {
             return Err("does not have its checksum: the file is damaged".to_owned());
         }

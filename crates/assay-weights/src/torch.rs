@@ -1,44 +1,38 @@
 //! torch.save files: the zip of torch ≥ 1.6, and the legacy sequence of pickles before it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read};
+use std::io::Read;
 
 use assay_pickle::{Pickle, Value, View};
 
-use crate::{
-    Checkpoint, CheckpointError, Dtype, RawTensor, arrays, damaged, find_dict, keys, named, no_container, strided,
-};
+use crate::bytes::{Bytes, owned, reserved};
+use crate::raw::{is_contiguous, strided};
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, container, damaged, named, no_container};
 
-/// Keys under which a state dict is looked for, in this order; a flat dict comes last.
-const CONTAINERS: [&str; 13] = [
-    "state_dict",
-    "model",
-    "resnet",
-    "model_state_dict",
-    "net",
-    "network",
-    "encoder",
-    "backbone",
-    "weights",
-    "teacher",
-    "student",
-    "ema",
-    "model_ema",
-];
 /// The pickle of a zip, which holds no numbers, is never larger.
 const MAX_PICKLE: u64 = 512 << 20;
+/// A file of pickles has its numbers in it, and is read as a whole.
+const MAX_PICKLES: u64 = 16 << 30;
 
-/// Storage key → its bytes.
-type Storages<'a> = HashMap<String, &'a [u8]>;
+/// Storage key → where its bytes begin in the file, and how many there are.
+type Storages = HashMap<String, (u64, u64)>;
 
-/// Reads what `torch.save` writes since 1.6, or an `.npz`, which is a zip as well.
-pub fn read_zip(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
-    let mut zip =
-        zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
+/// What a file of torch holds, before any numbers are read.
+pub struct Contents<'b> {
+    format: &'static str,
+    storages: Storages,
+    program: Cow<'b, [u8]>,
+    /// Where in the program the pickle of the tensors begins.
+    root: usize,
+}
+
+/// Finds the parts of what `torch.save` writes since 1.6; absent for an `.npz`, which is a zip as well.
+pub fn open_zip<'b>(bytes: &'b Bytes<'_>) -> Result<Option<Contents<'b>>, CheckpointError> {
+    let mut zip = zip::ZipArchive::new(bytes.reader()?).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
     let has = |end: &str| zip.file_names().any(|name| name.is_ok_and(|name| name.ends_with(end)));
     if has(".npy") {
-        no_container("archives of numpy", container)?;
-        return arrays::read_npz(bytes);
+        return Ok(None);
     }
     let is_script = has("/constants.pkl");
     let (mut program, mut storages) = (None, Storages::new());
@@ -65,10 +59,11 @@ pub fn read_zip(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, Che
                 return Err(damaged(format!("its numbers are in {order}-endian order, which is not read")));
             }
         } else if let Some((_, key)) = name.rsplit_once("data/") {
-            let start = member.data_start().ok_or_else(|| damaged("a member has no data"))? as usize;
-            let end = start.checked_add(member.size() as usize).ok_or_else(|| damaged("a member is too long"))?;
-            let data = bytes.get(start..end).ok_or_else(|| damaged("a storage reaches beyond the end of the file"))?;
-            storages.insert(key.to_owned(), data);
+            let start = member.data_start().ok_or_else(|| damaged("a member has no data"))?;
+            if start.checked_add(member.size()).is_none_or(|end| end > bytes.len()) {
+                return Err(damaged("a storage reaches beyond the end of the file"));
+            }
+            storages.insert(key.to_owned(), (start, member.size()));
         }
     }
     let program = program.ok_or_else(|| damaged("the zip has no data.pkl: it is not a torch.save file"))?;
@@ -77,120 +72,143 @@ pub fn read_zip(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, Che
             "TorchScript, a program with its weights (load it in torch and save its `state_dict()`)".to_owned(),
         ));
     }
-    collect("torch zip", &assay_pickle::read(&program)?, container, &storages)
+    Ok(Some(Contents { format: "torch zip", storages, program: program.into(), root: 0 }))
 }
 
-/// Reads a sequence of pickles as torch wrote it before 1.6, or a single pickle of arrays.
-pub fn read_pickles(bytes: &[u8], container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
-    let first = assay_pickle::read(bytes)?;
+/// Finds the parts of a sequence of pickles as torch wrote it before 1.6; absent for a single pickle, which may hold arrays.
+pub fn open_pickles<'b>(bytes: &'b Bytes<'_>) -> Result<Result<Contents<'b>, Cow<'b, [u8]>>, CheckpointError> {
+    let all = bytes.all(MAX_PICKLES)?;
+    let first = assay_pickle::read(&all)?;
     if first.root().entries().is_some() {
-        return arrays::read_pickle(&first, container);
+        return Ok(Err(all));
     }
     let mut at = first.length;
-    let mut next = || -> Result<Pickle<'_>, CheckpointError> {
-        let pickle = assay_pickle::read(&bytes[at..])?;
+    let mut next = || -> Result<(usize, Pickle<'_>), CheckpointError> {
+        let start = at;
+        let pickle = assay_pickle::read(&all[at..])?;
         at += pickle.length;
-        Ok(pickle)
+        Ok((start, pickle))
     };
-    let (protocol, _system) = (next()?, next()?);
+    let ((_, protocol), _system) = (next()?, next()?);
     if protocol.root().int() != Some(1001) {
         return Err(damaged("it is a pickle, but not one that torch.save wrote"));
     }
-    let (root, keys) = (next()?, next()?);
-    let keys = keys.root();
-    let keys = keys.items().ok_or_else(|| damaged("the list of storages is missing"))?;
+    let ((start, root), (_, keys)) = (next()?, next()?);
+    let storages = legacy_storages(&all, at, &root, &keys)?;
+    Ok(Ok(Contents { format: "torch legacy", storages, root: start, program: all }))
+}
+
+/// The storages follow the pickles, each with its number of elements before it.
+fn legacy_storages(
+    bytes: &[u8],
+    mut at: usize,
+    root: &Pickle<'_>,
+    keys: &Pickle<'_>,
+) -> Result<Storages, CheckpointError> {
+    let keys = keys.root().items().ok_or_else(|| damaged("the list of storages is missing"))?;
     let sizes: HashMap<&str, usize> = root.views().map(|view| (view.storage.as_str(), dtype(view).size())).collect();
     let mut storages = Storages::new();
     for key in keys {
         let key = key.text().ok_or_else(|| damaged("a storage has no name"))?;
-        let count = bytes.get(at..at + 8).ok_or_else(|| damaged("the file ends early"))?;
+        let count =
+            at.checked_add(8).and_then(|end| bytes.get(at..end)).ok_or_else(|| damaged("the file ends early"))?;
         let count = u64::from_le_bytes(count.try_into().expect("eight bytes")) as usize;
         at += 8;
         let size = *sizes.get(key).ok_or_else(|| damaged(format!("storage {key} is not used by any tensor")))?;
         let end =
             count.checked_mul(size).and_then(|n| n.checked_add(at)).ok_or_else(|| damaged("a storage is too long"))?;
-        let data = bytes.get(at..end).ok_or_else(|| damaged("the file ends early: it is truncated"))?;
-        storages.insert(key.to_owned(), data);
+        if end > bytes.len() {
+            return Err(damaged("the file ends early: it is truncated"));
+        }
+        storages.insert(key.to_owned(), (at as u64, (end - at) as u64));
         at = end;
     }
-    collect("torch legacy", &root, container, &storages)
+    Ok(storages)
+}
+
+/// Reads a torch zip, or an `.npz`.
+pub fn read_zip(bytes: &Bytes<'_>, container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
+    match open_zip(bytes)? {
+        Some(contents) => contents.read(bytes, container),
+        None => {
+            no_container("archives of numpy", container)?;
+            arrays::read_npz(bytes.reader()?)
+        }
+    }
+}
+
+/// Reads a legacy torch file, or a single pickle of arrays.
+pub fn read_pickles(bytes: &Bytes<'_>, container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
+    match open_pickles(bytes)? {
+        // All of it is in memory already.
+        Ok(contents) => contents.read(&Bytes::Memory(&contents.program), container),
+        Err(all) => arrays::read_pickle(&assay_pickle::read(&all)?, container),
+    }
+}
+
+impl Contents<'_> {
+    /// Paths of the dicts that hold tensors, with how many they hold.
+    pub fn containers(&self) -> Result<BTreeMap<String, usize>, CheckpointError> {
+        container::all(assay_pickle::read(&self.program[self.root..])?.root())
+    }
+
+    fn read(&self, bytes: &Bytes<'_>, container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
+        let pickle = assay_pickle::read(&self.program[self.root..])?;
+        let (container, dict) = container::find(pickle.root(), container)?;
+        let mut tensors = BTreeMap::new();
+        let mut total = 0usize;
+        let available = self.storages.values().map(|(_, size)| *size as usize).sum::<usize>();
+        for (name, view) in named(dict, Value::tensor)? {
+            let tensor = materialise(view, &self.storages, bytes).map_err(|error| match error {
+                CheckpointError::Damaged(what) => damaged(format!("the tensor {name} {what}")),
+                other => other,
+            })?;
+            total = total.saturating_add(tensor.bytes.len());
+            // Views may share a storage, but not turn a small file into a large model.
+            if total > available.saturating_mul(8).saturating_add(1 << 20) {
+                return Err(CheckpointError::TooLarge(format!(
+                    "its tensors view {available} stored bytes as more than {total}"
+                )));
+            }
+            tensors.insert(name, tensor);
+        }
+        Ok(Checkpoint { format: self.format, container, tensors })
+    }
 }
 
 fn dtype(view: &View) -> Dtype {
     Dtype::ALL.into_iter().find(|dtype| dtype.name() == view.elements).expect("pickles name types of numbers alone")
 }
 
-fn collect(
-    format: &'static str,
-    pickle: &Pickle<'_>,
-    container: Option<&str>,
-    storages: &Storages<'_>,
-) -> Result<Checkpoint, CheckpointError> {
-    let (container, dict) = find_container(pickle.root(), container)?;
-    let mut tensors = BTreeMap::new();
-    let mut total = 0usize;
-    let available: usize = storages.values().map(|s| s.len()).sum();
-    for (name, view) in named(dict, Value::tensor)? {
-        let tensor = materialise(view, storages).map_err(|what| damaged(format!("the tensor {name} {what}")))?;
-        total = total.saturating_add(tensor.bytes.len());
-        // Views may share a storage, but not turn a small file into a large model.
-        if total > available.saturating_mul(8).saturating_add(1 << 20) {
-            return Err(CheckpointError::TooLarge(format!(
-                "its tensors view {available} stored bytes as more than {total}"
-            )));
-        }
-        tensors.insert(name, tensor);
-    }
-    Ok(Checkpoint { format, container, tensors })
-}
-
-fn find_container<'p, 'b>(
-    root: Value<'p, 'b>,
-    container: Option<&str>,
-) -> Result<(Option<String>, Value<'p, 'b>), CheckpointError> {
-    if root.entries().is_none() {
-        return Err(CheckpointError::Container(
-            "it holds no dict of tensors (a whole model that was pickled as code is not read; save its state_dict)"
-                .to_owned(),
-        ));
-    }
-    if let Some(path) = container {
-        return Ok((Some(path.to_owned()), find_dict(root, path)?));
-    }
-    let has_tensors =
-        |dict: &Value<'_, '_>| dict.entries().is_some_and(|mut all| all.any(|(_, value)| value.tensor().is_some()));
-    let nested = CONTAINERS.iter().find_map(|key| Some((*key, root.entry(key).filter(has_tensors)?)));
-    match nested {
-        Some((key, inner)) => Ok((Some(key.to_owned()), inner)),
-        None if has_tensors(&root) => Ok((None, root)),
-        None => Err(CheckpointError::Container(format!(
-            "no dict of tensors was found in it; give `container: \"…\"`, one of: {}",
-            keys(root)
-        ))),
-    }
-}
-
-/// Copies a view out of its storage into row-major order.
-fn materialise(view: &View, storages: &Storages<'_>) -> Result<RawTensor, String> {
+/// Copies a view out of its storage into row-major order; of the storage, only what the view reaches is read.
+fn materialise(view: &View, storages: &Storages, bytes: &Bytes<'_>) -> Result<RawTensor, CheckpointError> {
     let dtype = dtype(view);
-    let storage = storages
+    let (start, length) = *storages
         .get(&view.storage)
-        .ok_or_else(|| format!("needs storage {}, which is not in the file", view.storage))?;
+        .ok_or_else(|| damaged(format!("needs storage {}, which is not in the file", view.storage)))?;
     let size = dtype.size();
-    let count = view.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).ok_or("is too large")?;
+    let too_large = || damaged("is too large");
+    let count = view.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).ok_or_else(too_large)?;
     // The last element that is touched bounds all of them.
-    let last = view
-        .shape
-        .iter()
-        .zip(&view.stride)
-        .try_fold(view.offset, |at, (d, s)| d.saturating_sub(1).checked_mul(*s).and_then(|n| n.checked_add(at)));
-    let last = last.ok_or("is too large")?;
-    if count > 0 && last.checked_add(1).and_then(|n| n.checked_mul(size)).is_none_or(|n| n > storage.len()) {
-        return Err("reaches beyond its storage: the file is truncated or damaged".to_owned());
+    let steps = view.shape.iter().zip(&view.stride);
+    let reach = steps.clone().try_fold(0usize, |at, (d, s)| d.saturating_sub(1).checked_mul(*s)?.checked_add(at));
+    let reach = reach.and_then(|reach| reach.checked_add(1)?.checked_mul(size)).ok_or_else(too_large)?;
+    let first = view.offset.checked_mul(size).ok_or_else(too_large)?;
+    if count > 0 && first.checked_add(reach).is_none_or(|end| end as u64 > length) {
+        return Err(damaged("reaches beyond its storage: the file is truncated or damaged"));
     }
-    if count.checked_mul(size).is_none_or(|n| n > storage.len().saturating_mul(64)) {
-        return Err(format!("expands {} stored bytes to {count} elements", storage.len()));
+    let wanted = count.checked_mul(size).filter(|n| *n as u64 <= length.saturating_mul(64));
+    let wanted = wanted.ok_or_else(|| damaged(format!("expands {length} stored bytes to {count} elements")))?;
+    if count == 0 {
+        return Ok(RawTensor { dtype, shape: view.shape.clone(), bytes: Vec::new() });
     }
-    let bytes = strided(storage, size, view.offset, &view.shape, &view.stride);
+    let stored = bytes.read(start + first as u64, reach as u64)?;
+    let bytes = if is_contiguous(&view.shape, &view.stride) {
+        owned(stored)?
+    } else {
+        let mut out = reserved(wanted as u64)?;
+        strided(&stored, size, &view.shape, &view.stride, &mut out);
+        out
+    };
     Ok(RawTensor { dtype, shape: view.shape.clone(), bytes })
 }

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use assay_config::{printable, printable_message};
 use assay_lab::{DataReport, check_data};
 use clap::{Args, Subcommand};
 
@@ -41,9 +42,9 @@ impl Data {
 }
 
 fn text(task: &str, report: &DataReport) -> String {
-    let mut out = format!("{task}\n");
+    let mut out = format!("{}\n", printable(task));
     if let Some(root) = &report.root {
-        let _ = writeln!(out, "  looked in      {root}");
+        let _ = writeln!(out, "  looked in      {}", printable(root));
     }
     for (i, line) in report.layout.iter().enumerate() {
         let _ = writeln!(out, "  {}  {line}", if i == 0 { "should hold  " } else { "             " });
@@ -54,7 +55,7 @@ fn text(task: &str, report: &DataReport) -> String {
         }
     }
     if let Some(error) = &report.error {
-        let _ = writeln!(out, "  NOT USABLE     {error}");
+        let _ = writeln!(out, "  NOT USABLE     {}", printable_message(error));
         return out;
     }
     let _ = writeln!(out, "  classes        {}", report.classes);
@@ -63,7 +64,7 @@ fn text(task: &str, report: &DataReport) -> String {
         let _ = writeln!(out, "  {:<13}  {found} images{published}", split.to_lowercase());
     }
     for note in &report.notes {
-        let _ = writeln!(out, "  note           {note}");
+        let _ = writeln!(out, "  note           {}", printable_message(note));
     }
     out
 }

@@ -27,7 +27,7 @@ impl Doctor {
                 .iter()
                 .map(|p| json!({"name": p.name, "compiled": p.compiled, "devices": p.devices, "note": p.note}))
                 .collect();
-            let value = json!({"version": env!("CARGO_PKG_VERSION"), "threads": environment::threads(), "devices": devices, "auto": auto, "store": store, "store_exists": store.is_dir()});
+            let value = json!({"version": env!("CARGO_PKG_VERSION"), "threads": environment::threads(), "devices": devices, "auto": auto, "store": environment::in_json(&store), "store_exists": store.is_dir()});
             print_json("assay.doctor/1", value)?;
             return Ok(Exit::Done);
         }

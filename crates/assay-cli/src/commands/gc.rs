@@ -42,9 +42,10 @@ impl Gc {
                 .iter()
                 .map(|(kind, key, bytes)| json!({"kind": kind, "key": key, "bytes": bytes}))
                 .collect();
+            let work: Vec<_> = garbage.work.iter().map(|path| environment::in_json(path)).collect();
             print_json(
                 "assay.gc/1",
-                json!({"deleted": self.delete, "kept": garbage.kept, "entries": entries, "work": garbage.work, "bytes": bytes}),
+                json!({"deleted": self.delete, "kept": garbage.kept, "entries": entries, "work": work, "bytes": bytes}),
             )?;
             return Ok(Exit::Done);
         }

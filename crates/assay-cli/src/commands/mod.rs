@@ -16,7 +16,7 @@ mod why;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use assay_config::Override;
+use assay_config::{Override, printable};
 use assay_engine::Store;
 use assay_lab::{Cell, Lab, LeftOut, Planned};
 use clap::{Args, CommandFactory, Subcommand, ValueEnum};
@@ -71,7 +71,7 @@ impl Command {
             Self::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut crate::Arguments::command(), "assay", &mut script);
-                environment::print(&String::from_utf8_lossy(&script))?;
+                environment::print_exact(&String::from_utf8_lossy(&script))?;
                 Ok(Exit::Done)
             }
         }
@@ -156,7 +156,7 @@ pub fn plan_file(path: &PathBuf, set: &[String], available: bool, store: &Store)
     let overrides: Vec<_> = set.iter().cloned().map(Override).collect();
     let lab = Lab::load(&path, &overrides, environment::variables(), available).map_err(CliError::Experiment)?;
     let planned = lab.plan(store).map_err(CliError::Experiment)?;
-    for warning in &planned.warnings {
+    for warning in planned.document.notes().iter().chain(&planned.warnings) {
         environment::note(&format!("warning: {warning}"));
     }
     for cell in &planned.cells {
@@ -166,7 +166,7 @@ pub fn plan_file(path: &PathBuf, set: &[String], available: bool, store: &Store)
             Err(LeftOut::NotAvailable(why)) => ("left out", why),
             Err(LeftOut::Impossible(why)) => ("impossible", why),
         };
-        environment::note(&format!("{what}: {model} on {task} by {protocol}: {why}"));
+        environment::note(&printable(&format!("{what}: {model} on {task} by {protocol}: {why}")));
     }
     Ok(planned)
 }
@@ -188,5 +188,5 @@ pub fn print_json(schema: &str, mut value: serde_json::Value) -> std::io::Result
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".to_owned(), schema.into());
     }
-    environment::print(&format!("{value:#}\n"))
+    environment::print_exact(&format!("{value:#}\n"))
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use assay_config::printable;
 use assay_engine::StepStatus;
 use clap::Args;
 use serde_json::json;
@@ -44,7 +45,7 @@ impl Plan {
         let mut text = String::new();
         for (node, standing) in planned.plan.nodes().zip(&standings) {
             if self.all || matches!(standing, StepStatus::Run | StepStatus::MaybeReusable) {
-                let _ = writeln!(text, "{:<8} {}  {}", name(*standing), node.key.0.short(), node.label);
+                let _ = writeln!(text, "{:<8} {}  {}", name(*standing), node.key.0.short(), printable(&node.label));
             }
         }
         let listed: Vec<_> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use assay_config::printable;
 use assay_engine::{CancelToken, Event, Executor, Options, RunLog, StepKey, Store, Summary};
 use assay_lab::device::{self, DeviceChoice};
 use assay_lab::{Cell, CellState, Planned, Results, Runtime};
@@ -81,7 +82,7 @@ impl Run {
             self.execute(&planned, &store, &options, Runtime::new(vec![device], jobs, planned.shared_images.clone()))?;
         let results = Results::read(&planned.cells, &store, &failures(&summary));
         note_states(&results);
-        environment::print(&render(&results, self.format.report()))?;
+        environment::print_exact(&render(&results, self.format.report()))?;
         Ok(match exit(&results) {
             _ if summary.cancelled => Exit::Interrupted,
             Exit::Done if !summary.failed.is_empty() => Exit::Failed,
@@ -114,7 +115,7 @@ impl Run {
                 "taken": summary.taken, "failed": summary.failed.len(), "skipped": summary.skipped.len(), "interrupted": summary.cancelled}));
         }
         if !self.quiet || !summary.failed.is_empty() {
-            environment::note(&summarize(&summary));
+            summarize(&summary).iter().for_each(|line| environment::note(line));
         }
         Ok(summary)
     }
@@ -123,7 +124,7 @@ impl Run {
     fn log(&self, store: &Store, options: &Options) -> Option<RunLog> {
         let now = environment::now_unix();
         let id = format!("{now}-{}", std::process::id());
-        let header = json!({"schema": "assay.run/1", "experiment": self.experiment.path(), "set": self.experiment.overrides(),
+        let header = json!({"schema": "assay.run/1", "experiment": environment::in_json(self.experiment.path()), "set": self.experiment.overrides(),
             "started_unix": now, "host": options.host, "device": options.device, "jobs": options.jobs, "program": options.program});
         RunLog::create(&store.runs_folder(), &id, &header).ok()
     }
@@ -140,7 +141,7 @@ fn listen_for_interrupts(cancel: CancelToken) {
     });
 }
 
-fn summarize(summary: &Summary) -> String {
+fn summarize(summary: &Summary) -> Vec<String> {
     let mut parts = vec![format!("{} steps run", summary.ran), format!("{} found in the store", summary.hits)];
     let more = [
         (summary.aliased, "cut off early"),
@@ -149,14 +150,15 @@ fn summarize(summary: &Summary) -> String {
         (summary.skipped.len(), "skipped"),
     ];
     parts.extend(more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
-    let mut text = parts.join(", ");
+    let mut lines = vec![parts.join(", ")];
     for failure in &summary.failed {
-        text.push_str(&format!("\nfailed: {} ({}): {}", failure.label, failure.key.0.short(), failure.message));
+        let label = printable(&failure.label);
+        lines.push(format!("failed: {label} ({}): {}", failure.key.0.short(), failure.message));
     }
     if summary.cancelled {
-        text.push_str("\ninterrupted: run again to go on from here");
+        lines.push("interrupted: run again to go on from here".to_owned());
     }
-    text
+    lines
 }
 
 /// Why steps were not made, by their keys.
@@ -171,7 +173,9 @@ pub fn note_states(results: &Results) {
     for one in &results.cells {
         if let CellState::Damaged(how) = &one.state {
             let Cell { model, task, protocol } = &one.cell;
-            environment::note(&format!("damaged: {model} on {task} by {protocol}: {how}; `assay run` makes it again"));
+            environment::note(&printable(&format!(
+                "damaged: {model} on {task} by {protocol}: {how}; `assay run` makes it again"
+            )));
         }
     }
 }

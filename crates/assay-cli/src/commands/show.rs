@@ -28,10 +28,10 @@ impl Show {
         let results = Results::read(&planned.cells, &store, &HashMap::new());
         note_states(&results);
         if self.metrics {
-            environment::print(&metrics_table(&results))?;
+            environment::print_exact(&metrics_table(&results))?;
             return Ok(exit(&results));
         }
-        environment::print(&render(&results, self.format.report()))?;
+        environment::print_exact(&render(&results, self.format.report()))?;
         Ok(exit(&results))
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use assay_config::printable;
 use clap::Args;
 use serde_json::json;
 
@@ -33,18 +34,32 @@ impl Status {
         let working = store.in_progress()?;
         if self.format == ListFormat::Json {
             let kinds: Vec<_> = kinds.iter().map(|(kind, (entries, bytes, seconds))| json!({"kind": kind, "entries": entries, "bytes": bytes, "seconds": seconds})).collect();
-            print_json("assay.status/1", json!({"store": store.root(), "kinds": kinds, "in_progress": working}))?;
+            print_json(
+                "assay.status/1",
+                json!({"store": environment::in_json(store.root()), "kinds": kinds, "in_progress": working}),
+            )?;
             return Ok(Exit::Done);
         }
-        let mut text = format!("store {}\n", store.root().display());
+        let mut text = format!("store {}\n", printable(&store.root().to_string_lossy()));
         for (kind, (entries, bytes, seconds)) in &kinds {
-            let _ = writeln!(text, "{kind:<18} {entries:>7} entries  {:>9}  {seconds:>9.1} s of work", size(*bytes));
+            let _ = writeln!(
+                text,
+                "{:<18} {entries:>7} entries  {:>9}  {seconds:>9.1} s of work",
+                printable(kind),
+                size(*bytes)
+            );
         }
         if kinds.is_empty() {
             text.push_str("it is empty\n");
         }
         for holder in working {
-            let _ = writeln!(text, "being made: {} by process {} on {}", holder.label, holder.pid, holder.host);
+            let _ = writeln!(
+                text,
+                "being made: {} by process {} on {}",
+                printable(&holder.label),
+                holder.pid,
+                printable(&holder.host)
+            );
         }
         environment::print(&text)?;
         Ok(Exit::Done)

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use assay_config::{printable, printable_message};
 use assay_lab::{GuessReport, WeightsReport, convert_weights, inspect_weights};
 use clap::{Args, Subcommand};
 
@@ -66,7 +67,7 @@ fn text(report: &WeightsReport) -> String {
     let mut out = String::new();
     for tensor in &report.tensors {
         let shape = tensor.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
-        let _ = write!(out, "{:<4}  {shape:<22}  {}", tensor.dtype, tensor.name);
+        let _ = write!(out, "{:<4}  {shape:<22}  {}", tensor.dtype, printable(&tensor.name));
         let _ = match tensor.not_finite {
             0 => writeln!(out),
             n => writeln!(out, "  ({n} numbers are not finite)"),
@@ -75,7 +76,7 @@ fn text(report: &WeightsReport) -> String {
     let numbers: usize = report.tensors.iter().map(|t| t.shape.iter().product::<usize>()).sum();
     let _ = writeln!(out, "\nformat      {}", report.format);
     if let Some(container) = &report.container {
-        let _ = writeln!(out, "container   {container}");
+        let _ = writeln!(out, "container   {}", printable(container));
     }
     let _ = writeln!(out, "tensors     {}, with {numbers} numbers", report.tensors.len());
     match &report.guess {
@@ -97,9 +98,9 @@ fn describe(guess: &GuessReport, out: &mut String) {
         out.push_str("classifier  its own is there\n");
     }
     for problem in &guess.problems {
-        let _ = writeln!(out, "problem     {problem}");
+        let _ = writeln!(out, "problem     {}", printable_message(problem));
     }
     if let Some(help) = &guess.help {
-        let _ = writeln!(out, "help        {help}");
+        let _ = writeln!(out, "help        {}", printable_message(help));
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use assay_config::nearest;
+use assay_config::{nearest, printable};
 use assay_engine::{Node, Provenance, StepKey, Store, explain};
 use assay_lab::{Planned, Runtime};
 use clap::Args;
@@ -45,7 +45,7 @@ impl Why {
             )?;
             return Ok(Exit::Done);
         }
-        let mut text = format!("{} ({})\n", self.label, node.key.0.short());
+        let mut text = format!("{} ({})\n", printable(&self.label), node.key.0.short());
         if is_hit {
             text.push_str("is in the store: it will not be run\n");
         }
@@ -63,15 +63,15 @@ impl Why {
         }
         for change in &changes {
             let show = |value: &Option<serde_json::Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), shorten);
-            let at = place(&change.path).map_or_else(String::new, |p| format!("\n      {p}"));
+            let at = place(&change.path).map_or_else(String::new, |p| format!("\n      {}", printable(&p)));
             let name = if change.part.is_empty() { "it" } else { change.part.trim_start_matches('/') };
             let _ = writeln!(
                 text,
                 "  {} changed from {} to {}, in {}{at}",
-                name.replace('/', "."),
+                printable(&name.replace('/', ".")),
                 show(&change.before),
                 show(&change.now),
-                change.label
+                printable(&change.label)
             );
         }
         environment::print(&text)?;
@@ -107,7 +107,7 @@ fn latest_of_label(store: &Store, node: &Node<Runtime>, label: &str) -> anyhow::
 fn shorten(value: &serde_json::Value) -> String {
     let text = match value.get("$content").or_else(|| value.get("$step")).and_then(|d| d.as_str()) {
         Some(digest) => format!("content {}", &digest[..digest.len().min(12)]),
-        None => value.to_string(),
+        None => printable(&value.to_string()).into_owned(),
     };
     if text.chars().count() > 80 { format!("{}…", text.chars().take(80).collect::<String>()) } else { text }
 }

@@ -6,7 +6,7 @@
 mod access;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,8 @@ use self::access::{AnyVariant, BlankFields, Blanks, Entries, Items, KnownFields,
 
 use crate::names::nearest;
 use crate::paths::{Environment, UserPath};
-use crate::problem::{Problems, SourceSpan};
+use crate::problem::Problems;
+use crate::source::SourceSpan;
 use crate::tree::{Body, Kind, Tree};
 
 /// A value and the paths that were written in it.
@@ -39,21 +40,22 @@ pub fn decode<T: DeserializeOwned>(
     problems: &Problems,
 ) -> Option<Decoded<T>> {
     let before = problems.len();
-    let mut absent = HashSet::new();
+    let mut needed = HashSet::new();
     loop {
         let session = Session {
             folder,
             environment,
             problems,
             paths: RefCell::default(),
-            absent: &absent,
-            newly_absent: RefCell::new(None),
+            needed: &needed,
+            newly_needed: RefCell::new(None),
         };
         let result = T::deserialize(Value { shape: Shape::Tree(tree), at: tree, session: &session });
         let paths = session.paths.take();
-        if let Some(missing) = session.newly_absent.take() {
-            // A required field is not there: noted, stood in for, and the whole value read again.
-            absent.insert(missing);
+        if let Some(field) = session.newly_needed.take() {
+            // A field that a type cannot do without is not there. From now on it is noted and stood in for wherever that type
+            // lacks it, so the value is read again once for each field of a type, and not for each place.
+            needed.insert(field);
             continue;
         }
         return match result {
@@ -68,13 +70,16 @@ pub fn decode<T: DeserializeOwned>(
     }
 }
 
+/// A field without a default: what reads its type, and its name.
+type NeededField = (&'static str, &'static str);
+
 struct Session<'a> {
     folder: &'a Path,
     environment: &'a Environment,
     problems: &'a Problems,
     paths: RefCell<Vec<(PathBuf, SourceSpan)>>,
-    absent: &'a HashSet<(SourceSpan, &'static str)>,
-    newly_absent: RefCell<Option<(SourceSpan, &'static str)>>,
+    needed: &'a HashSet<NeededField>,
+    newly_needed: RefCell<Option<NeededField>>,
 }
 
 /// A message on its way up to the value that it is about.
@@ -141,20 +146,20 @@ impl<'a, 's> Value<'a, 's> {
 
     /// Turns a failure that has no place yet into a problem at this value.
     fn note<T>(&self, result: Result<T, Failed>) -> Result<T, Failed> {
-        if let Err(Failed(message, field)) = &result {
-            if let Some(field) = field {
-                let name = (self.at.place.clone(), *field);
-                let first = self.session.newly_absent.borrow().is_none();
-                if first && !self.session.absent.contains(&name) {
-                    self.problem(message.clone(), format!("needs `{field}`"), Some(format!("add `{field}: …`")));
-                    *self.session.newly_absent.borrow_mut() = Some(name);
-                }
-            } else if !message.is_empty() && !matches!(self.shape, Shape::Blank) {
-                self.problem(message.clone(), "here", None);
+        result.map_err(|Failed(message, _)| {
+            if !message.is_empty() && !matches!(self.shape, Shape::Blank) {
+                self.problem(message, "here", None);
             }
-            return result.map_err(|_| Failed(String::new(), None));
+            Failed(String::new(), None)
+        })
+    }
+
+    /// Notes which fields of a type that `reader` reads are not there though they must be.
+    fn note_missing(&self, reader: &'static str, field: &'static str) {
+        self.problem(format!("`{field}` is missing"), format!("needs `{field}`"), Some(format!("add `{field}: …`")));
+        if !self.session.needed.contains(&(reader, field)) {
+            self.session.newly_needed.borrow_mut().get_or_insert((reader, field));
         }
-        result
     }
 
     fn kind(&self) -> Option<&'a Kind> {
@@ -229,40 +234,52 @@ impl<'a, 's> Value<'a, 's> {
             self.mismatch("fields in parentheses, `(name: value, …)`");
             return visitor.visit_map(BlankFields { value: self.blank(), names, next: 0 });
         };
+        let known = self.known_fields(fields, names);
+        let given: HashSet<&str> = known.iter().map(|(name, _)| *name).collect();
+        let reader = std::any::type_name::<V>();
+        let needed = |name: &&&'static str| !given.contains(**name) && self.session.needed.contains(&(reader, **name));
+        let missing: Vec<&'static str> = names.iter().filter(needed).copied().collect();
+        for name in &missing {
+            self.note_missing(reader, name);
+        }
+        let known: Vec<_> = known.into_iter().chain(missing.into_iter().map(|name| (name, None))).collect();
+        match visitor.visit_map(KnownFields { value: self, fields: known.into_iter(), next: None }) {
+            Err(Failed(_, Some(field))) => {
+                self.note_missing(reader, field);
+                Err(Failed(String::new(), None))
+            }
+            result => self.note(result),
+        }
+    }
+
+    /// The fields that a type has; what is unknown or given twice is noted.
+    fn known_fields(
+        &self,
+        fields: &'a [crate::tree::Field],
+        names: &'static [&'static str],
+    ) -> Vec<(&'static str, Option<&'a Tree>)> {
         let mut known = Vec::new();
-        for (i, field) in fields.iter().enumerate() {
+        let mut first: HashMap<&str, &SourceSpan> = HashMap::new();
+        for field in fields {
             let Some(name) = names.iter().find(|n| **n == field.name) else {
                 let help = match nearest(&field.name, names.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),
                     None if names.is_empty() => "there are no fields here".to_owned(),
                     None => format!("the fields here are: {}", names.join(", ")),
                 };
-                self.session.problems.add(
-                    &field.at,
-                    format!("unknown field `{}`", field.name),
-                    "unknown field",
-                    Some(help),
-                );
+                let message = format!("unknown field `{}`", field.name);
+                self.session.problems.add(&field.at, message, "unknown field", Some(help));
                 continue;
             };
-            if let Some(first) = fields[..i].iter().find(|f| f.name == field.name) {
-                self.session.problems.add_with(
-                    &field.at,
-                    format!("`{name}` is given twice"),
-                    "again here",
-                    (&first.at, "first here"),
-                );
+            if let Some(first) = first.get(name) {
+                let message = format!("`{name}` is given twice");
+                self.session.problems.add_with(&field.at, message, "again here", (first, "first here"));
                 continue;
             }
+            first.insert(name, &field.at);
             known.push((*name, Some(&field.value)));
         }
-        for name in names {
-            if self.session.absent.contains(&(self.at.place.clone(), *name)) {
-                known.push((*name, None));
-            }
-        }
-        let access = KnownFields { value: self, fields: known.into_iter(), next: None };
-        self.note(visitor.visit_map(access))
+        known
     }
 }
 

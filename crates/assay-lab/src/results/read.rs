@@ -58,7 +58,7 @@ pub struct ResultCell {
     pub cell: Cell,
     /// The step that it comes from: its key, and its folder in the store, where its items and exhibits are. Absent where the
     /// cell is left out.
-    pub step: Option<(StepKey, PathBuf)>,
+    pub step: Option<(String, PathBuf)>,
     /// How it stands.
     pub state: CellState,
     /// What the steps that it comes from warned of.
@@ -154,7 +154,7 @@ impl ResultCell {
                 Err(error) => CellState::Damaged(format!("{error:#}")),
             }
         };
-        Self { cell, step: Some((output.key(), folder)), state, warnings: Vec::new() }
+        Self { cell, step: Some((output.key().to_string(), folder)), state, warnings: Vec::new() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use assay_config::{Checker, Document, Entry, Environment, Override, Pattern, Patterns, SourceSpan, nearest};
+use assay_config::{Checker, Document, Entry, Environment, Override, Pattern, Patterns, Renamed, SourceSpan, nearest};
 use assay_nn::Checkpoint;
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -12,6 +12,13 @@ use super::{ModelSpec, TaskSpec, Weights};
 
 /// Sections of an experiment file.
 const SECTIONS: [&str; 3] = ["models", "tasks", "protocols"];
+
+/// Words that are read for one more version under the names that they used to have.
+const RENAMED: [Renamed; 3] = [
+    Renamed { section: "protocols", old: "profile", new: "convergence" },
+    Renamed { section: "protocols", old: "SklearnPath", new: "WarmStartUnconverged" },
+    Renamed { section: "protocols", old: "CodeCvTest", new: "TestCrossValidated" },
+];
 
 /// Fields of an experiment file besides its sections.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,7 +91,7 @@ impl Experiment {
         available: bool,
         check: impl Fn(&P, &Checker<'_>),
     ) -> (Self, IndexMap<String, P>) {
-        let document = Document::load(path, &SECTIONS, overrides, environment);
+        let document = Document::load_translated(path, &SECTIONS, overrides, environment, &RENAMED);
         let mut paths = IndexMap::new();
         let models: IndexMap<String, ModelSpec> = decode_section(&document, "models", &mut paths, ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut paths, TaskSpec::check);
@@ -101,7 +108,7 @@ impl Experiment {
 
     /// Reads a file for its models and tasks alone; it need not evaluate anything, and what it names need not be there.
     pub fn load_catalogue(path: &Path, environment: Environment) -> Self {
-        let document = Document::load(path, &SECTIONS, &[], environment);
+        let document = Document::load_translated(path, &SECTIONS, &[], environment, &RENAMED);
         let models = decode_section(&document, "models", &mut IndexMap::new(), ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut IndexMap::new(), TaskSpec::check);
         Self { document, models, tasks, cells: Vec::new(), missing: IndexMap::new() }
