@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use assay_data::{Color, ImageSpec};
 use assay_engine::{External, Facts, Output, Plan, Step, WrittenAt};
-use assay_nn::FeaturePoint;
+use assay_nn::{FeaturePoint, ImageSize};
 
 use crate::outside::{FileFacts, TaskData, audit};
 use crate::results::Scores;
@@ -336,12 +336,8 @@ fn fits(model: &ModelSpec, color: Color, side: u32) -> Result<(), String> {
             "its {name} takes {wanted} channels, and images have {channels}: `color: {color}` gives what it wants"
         ));
     }
-    let least = backbone.min_image_size();
-    if (side as usize) < least {
-        return Err(format!(
-            "its {} needs images of at least {least}×{least} pixels, and these have {side}×{side}",
-            backbone.name()
-        ));
+    if let Some(problem) = backbone.size_problem(ImageSize::square(side as usize)) {
+        return Err(format!("its {} {problem}", backbone.name()));
     }
     let given = model.input().mean.len();
     if given > 0 && given != channels {
