@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use assay_config::Environment;
 use assay_lab::device::{DeviceChoice, open};
 use assay_lab::{Experiment, FileWeights, ModelSpec, Weights};
-use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Padding, ResNet, TensorFilter, Values, select};
+use assay_nn::{Backbone, Builder, Checkpoint, Extractor, ImageSize, Padding, ResNet, TensorFilter, Values, select};
 use serde::Deserialize;
 
 fn root() -> PathBuf {
@@ -51,10 +51,11 @@ fn error(case: &Case, weights: &FileWeights, padding: Padding) -> f32 {
     let spec: ResNet = serde_json::from_str(r#"{ "depths": [1, 2, 1, 1], "width": 2 }"#).unwrap();
     let backbone = Backbone::ResNet(ResNet { padding, ..spec });
     let device = open(DeviceChoice::Cpu).unwrap();
-    let found = select(&checkpoint, &selection, &backbone.wanted(&device.device));
+    let found = select(&checkpoint, &selection, &backbone.wanted());
     let found = found.unwrap_or_else(|e| panic!("{}: {e} {:?}", case.file, e.help));
     let net = backbone.build(&mut Builder::new(&device.device, Values::Given(&found.tensors)));
-    let features = Extractor::new(net, device, 3, case.side).forward(hashing::image(3, case.side));
+    let features =
+        Extractor::new(&backbone, net, device, 3, ImageSize::square(case.side)).forward(hashing::image(3, case.side));
     let expected = case.features.concat();
     hashing::error(&features, &expected)
 }

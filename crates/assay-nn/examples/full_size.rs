@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use assay_nn::device::{DeviceChoice, open};
-use assay_nn::{Backbone, Builder, Checkpoint, Extractor, FeaturePoint, TensorFilter, Values, select};
+use assay_nn::{Backbone, Builder, Checkpoint, Extractor, FeaturePoint, ImageSize, TensorFilter, Values, select};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -30,10 +30,11 @@ fn main() -> anyhow::Result<()> {
         let device = open(DeviceChoice::Cpu).map_err(|e| anyhow!(e))?;
         let start = Instant::now();
         let checkpoint = Checkpoint::open(&folder.join(&case.file), None)?;
-        let found = select(&checkpoint, &TensorFilter::default(), &case.backbone.wanted(&device.device));
+        let found = select(&checkpoint, &TensorFilter::default(), &case.backbone.wanted());
         let found = found.map_err(|e| anyhow!("{}: {e}", case.name))?;
         let net = case.backbone.build(&mut Builder::new(&device.device, Values::Given(&found.tensors)));
-        let extractor = Extractor::new(net, device, 3, case.side).at(FeaturePoint::END);
+        let extractor =
+            Extractor::new(&case.backbone, net, device, 3, ImageSize::square(case.side)).at(FeaturePoint::END);
         let loaded = start.elapsed();
         let start = Instant::now();
         let features = extractor.forward(hashing::image(3, case.side));

@@ -1,21 +1,21 @@
 //! Where the parameters of a network come from while it is put together.
 //!
 //! A backbone is written once, as a function of a [`Builder`]; the same function lists the tensors that it needs, draws them at
-//! random, or takes them from a checkpoint. Names are those of the original library.
+//! random, or takes them from a checkpoint. Names are those of the original library. A list is made without a device.
 
 use std::collections::BTreeMap;
 
 use assay_stats::Stream;
 use burn::module::{Module, ModuleVisitor, Param, ParamId, RunningState};
+use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::device::unopened;
 use assay_weights::{Dtype, RawTensor, TensorShape};
 
 /// Where values come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
-    /// None; for listing what is needed.
-    Listed,
     /// Drawn from a seed.
     Random(u64),
     /// Taken from these tensors, which have been audited.
@@ -41,16 +41,26 @@ pub enum Init {
 
 /// Hands out parameters by name and remembers them.
 pub struct Builder<'a> {
-    /// Where tensors are made.
-    pub device: &'a Device,
-    values: Values<'a>,
+    device: Device,
+    /// Absent when the tensors are only listed.
+    values: Option<Values<'a>>,
     shapes: Vec<TensorShape>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder that makes tensors on `device`.
-    pub fn new(device: &'a Device, values: Values<'a>) -> Self {
-        Self { device, values, shapes: Vec::new() }
+    pub fn new(device: &Device, values: Values<'a>) -> Self {
+        Self { device: device.clone(), values: Some(values), shapes: Vec::new() }
+    }
+
+    /// A builder that makes no tensors and opens no device: what it builds cannot compute, but tells what it needs.
+    pub fn listing() -> Self {
+        Self { device: unopened(), values: None, shapes: Vec::new() }
+    }
+
+    /// The device on which tensors are made.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The tensors handed out so far.
@@ -63,15 +73,20 @@ impl<'a> Builder<'a> {
         (1..).zip(self.shapes.iter().cloned()).collect()
     }
 
-    fn tensor<const D: usize>(&mut self, name: &str, lead: &[usize], shape: [usize; D], init: Init) -> Tensor<D> {
+    /// Lists a tensor and makes it, unless tensors are only listed.
+    fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        lead: &[usize],
+        shape: [usize; D],
+        init: Init,
+    ) -> Option<Tensor<D>> {
         self.shapes.push(TensorShape { name: name.to_owned(), shape: [lead, &shape].concat() });
-        let values = match self.values {
-            // Nothing is computed with them, so that none need be made.
-            Values::Listed => return Tensor::zeros([1; D], self.device),
+        let values = match self.values? {
             Values::Given(tensors) => tensors.get(name).expect("the audit found every tensor").to_f32(),
             Values::Random(seed) => draw(name, shape.iter().product(), init, seed),
         };
-        Tensor::from_data(TensorData::new(values, shape), self.device)
+        Some(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }
 
     fn next_id(&self) -> ParamId {
@@ -92,14 +107,33 @@ impl<'a> Builder<'a> {
         init: Init,
     ) -> Param<Tensor<D>> {
         let tensor = self.tensor(name, lead, shape, init);
-        let tensor = if self.device.is_autodiff() { tensor.require_grad() } else { tensor };
-        Param::initialized(self.next_id(), tensor)
+        let id = self.next_id();
+        match tensor {
+            Some(tensor) if self.device.is_autodiff() => Param::initialized(id, tensor.require_grad()),
+            Some(tensor) => Param::initialized(id, tensor),
+            // Made when it is first asked for, which nobody does of a network that is only listed.
+            None => {
+                let make = move |device: &Device, _| Tensor::zeros(shape, device);
+                Param::uninitialized(id, make, self.device.clone(), false, shape.into())
+            }
+        }
     }
 
-    /// A running statistic.
-    pub fn statistic(&mut self, name: &str, length: usize, init: Init) -> RunningState<Tensor<1>> {
+    /// The batch normalisation called `name` of so many channels; `None` when tensors are only listed.
+    pub fn batch_norm(&mut self, name: &str, channels: usize) -> Option<BatchNorm> {
+        let gamma = self.parameter(&format!("{name}.weight"), [channels], Init::Ones);
+        let beta = self.parameter(&format!("{name}.bias"), [channels], Init::Zeros);
+        let running_mean = self.statistic(&format!("{name}.running_mean"), channels, Init::Zeros);
+        let running_var = self.statistic(&format!("{name}.running_var"), channels, Init::Ones);
+        let (running_mean, running_var) = (running_mean?, running_var?);
+        let norm = BatchNormConfig::new(channels).init(&self.device);
+        Some(BatchNorm { gamma, beta, running_mean, running_var, ..norm })
+    }
+
+    fn statistic(&mut self, name: &str, length: usize, init: Init) -> Option<RunningState<Tensor<1>>> {
         let tensor = self.tensor(name, &[], [length], init);
-        RunningState::with_id(self.next_id(), tensor)
+        let id = self.next_id();
+        tensor.map(|tensor| RunningState::with_id(id, tensor))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Guessing which backbone a file holds.
 
-use burn::tensor::Device;
-
 use crate::backbone::{Backbone, Conv4};
 use assay_weights::{AuditError, Checkpoint, Found, TensorFilter, coverage, select};
 
@@ -14,17 +12,17 @@ pub struct Guess {
     pub present: usize,
     /// Tensors that it has.
     pub needed: usize,
-    /// It, or what is wrong; an ambiguous prefix among it.
+    /// What was found of it, or why it cannot be used, an ambiguous prefix for example.
     pub audit: Result<Found, AuditError>,
 }
 
 /// The backbone that fits a file best, among those that have a name of their own; `None` when nothing of any is in it.
-pub fn identify(checkpoint: &Checkpoint, device: &Device) -> Option<Guess> {
+pub fn identify(checkpoint: &Checkpoint) -> Option<Guess> {
     let filter = TensorFilter::default();
     let mut candidates = Backbone::known();
     candidates.extend(conv4(checkpoint));
     let measured = candidates.into_iter().map(|backbone| {
-        let wanted = backbone.wanted(device);
+        let wanted = backbone.wanted();
         let present = coverage(checkpoint, &filter, &wanted);
         (present, wanted.tensors.len(), backbone)
     });
@@ -36,7 +34,7 @@ pub fn identify(checkpoint: &Checkpoint, device: &Device) -> Option<Guess> {
         rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal)
     });
     let (present, needed, backbone) = best?;
-    let audit = select(checkpoint, &filter, &backbone.wanted(device));
+    let audit = select(checkpoint, &filter, &backbone.wanted());
     Some(Guess { backbone, present, needed, audit })
 }
 

@@ -1,7 +1,46 @@
-//! From 8-bit pixels to the numbers that a model was trained on.
+//! The input of a network: its size, and how 8-bit pixels become the numbers that a model was trained on.
+
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Height and width of an image or a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSize {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl ImageSize {
+    /// A square of this side.
+    pub const fn square(side: usize) -> Self {
+        Self { height: side, width: side }
+    }
+
+    /// Number of pixels.
+    pub fn area(self) -> usize {
+        self.height * self.width
+    }
+
+    /// The size with both sides changed in the same way.
+    pub fn map(self, change: impl Fn(usize) -> usize) -> Self {
+        Self { height: change(self.height), width: change(self.width) }
+    }
+
+    /// The shorter side.
+    pub fn least_side(self) -> usize {
+        self.height.min(self.width)
+    }
+}
+
+impl fmt::Display for ImageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}", self.height, self.width)
+    }
+}
 
 /// What the pixel values 0 and 255 become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

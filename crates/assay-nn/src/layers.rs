@@ -1,7 +1,7 @@
 //! The layers that backbones are made of, built by name and foldable for inference.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig};
+use burn::nn::{BatchNorm, LayerNorm, LayerNormConfig};
 use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, TensorData};
@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::builder::{Builder, Init};
 
-/// How the edges of images are padded where a layer takes steps of two pixels.
+/// How the edges of images are padded before convolutions and pools, which differs between libraries where a layer moves by two
+/// pixels at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Padding {
-    /// The same on both sides, as torch does it.
+    /// The same number of zeros on both sides, as in torch.
     #[default]
     Torch,
-    /// TensorFlow's and Haiku's `SAME` everywhere: as little as is needed, and rather after than before. BYOL.
+    /// `SAME` of TensorFlow and Haiku in every layer: as few zeros as are needed, an odd one after the image. For BYOL.
     TfSame,
-    /// `SAME` for the pool; convolutions as `Torch`. SimCLR, whose code pads strided convolutions by hand.
+    /// `SAME` for the max pool, and the padding of torch for convolutions. For SimCLR, whose code pads convolutions itself.
     TfSamePool,
 }
 
@@ -29,8 +30,10 @@ pub struct ConvSpec {
     pub channels: [usize; 2],
     /// Side of the square kernel.
     pub kernel: usize,
-    /// Step.
+    /// Step, in pixels.
     pub stride: usize,
+    /// Distance of neighbouring weights of the kernel, in pixels.
+    pub dilation: usize,
     /// Channels of the input are cut into as many parts that do not see each other.
     pub groups: usize,
     /// Whether it has a bias.
@@ -42,12 +45,13 @@ pub struct ConvSpec {
 }
 
 impl ConvSpec {
-    /// A convolution of one group without bias, padded by half its kernel.
+    /// A convolution of one group without bias and dilation, padded by half its kernel.
     pub fn new(input: usize, output: usize, kernel: usize, stride: usize) -> Self {
         Self {
             channels: [input, output],
             kernel,
             stride,
+            dilation: 1,
             groups: 1,
             bias: false,
             edges: Edges::Half,
@@ -80,7 +84,7 @@ impl Padding {
 }
 
 impl Edges {
-    /// Zeros before and after `size` pixels.
+    /// Zeros before and after `size` pixels, for a kernel that reaches over so many.
     fn of(self, size: usize, kernel: usize, stride: usize) -> (usize, usize) {
         match self {
             Self::None => (0, 0),
@@ -99,6 +103,7 @@ pub struct Conv {
     weight: Param<Tensor<4>>,
     bias: Option<Param<Tensor<1>>>,
     stride: usize,
+    dilation: usize,
     groups: usize,
     #[module(skip)]
     edges: Edges,
@@ -107,21 +112,23 @@ pub struct Conv {
 impl Conv {
     /// Builds the convolution called `name`.
     pub fn build(builder: &mut Builder<'_>, name: &str, spec: ConvSpec) -> Self {
-        let ConvSpec { channels: [input, output], kernel, stride, groups, bias, edges, init } = spec;
+        let ConvSpec { channels: [input, output], kernel, stride, dilation, groups, bias, edges, init } = spec;
         let fan_in = input / groups * kernel * kernel;
         let shape = [output, input / groups, kernel, kernel];
         let init = init(fan_in, output / groups * kernel * kernel);
         let weight = builder.parameter(&format!("{name}.weight"), shape, init);
         let bias = bias.then(|| builder.parameter(&format!("{name}.bias"), [output], Init::UniformFanIn(fan_in)));
-        Self { weight, bias, stride, groups, edges }
+        Self { weight, bias, stride, dilation, groups, edges }
     }
 
     /// B × C × H × W → B × C' × H' × W'
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let [_, _, kernel, _] = self.weight.dims();
-        let padding = [height, width].map(|size| self.edges.of(size, kernel, self.stride));
-        let options = ConvOptions { stride: [self.stride; 2], padding, dilation: [1, 1], groups: self.groups };
+        let reach = self.dilation * (kernel - 1) + 1;
+        let padding = [height, width].map(|size| self.edges.of(size, reach, self.stride));
+        let options =
+            ConvOptions { stride: [self.stride; 2], padding, dilation: [self.dilation; 2], groups: self.groups };
         conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
     }
 }
@@ -138,12 +145,7 @@ impl ConvBn {
     pub fn build(builder: &mut Builder<'_>, conv: &str, bn: &str, spec: ConvSpec) -> Self {
         let output = spec.channels[1];
         let conv = Conv::build(builder, conv, spec);
-        let mut norm = BatchNormConfig::new(output).init(builder.device);
-        norm.gamma = builder.parameter(&format!("{bn}.weight"), [output], Init::Ones);
-        norm.beta = builder.parameter(&format!("{bn}.bias"), [output], Init::Zeros);
-        norm.running_mean = builder.statistic(&format!("{bn}.running_mean"), output, Init::Zeros);
-        norm.running_var = builder.statistic(&format!("{bn}.running_var"), output, Init::Ones);
-        Self { conv, bn: Some(norm) }
+        Self { conv, bn: builder.batch_norm(bn, output) }
     }
 
     /// B × C × H × W → B × C' × H' × W'
@@ -155,9 +157,9 @@ impl ConvBn {
         }
     }
 
-    /// The same function with the normalisation folded into the convolution, which saves four passes over the activations.
-    pub fn fold(mut self) -> Self {
-        let Some(bn) = self.bn.take() else { return self };
+    /// Folds the normalisation into the convolution, which is the same function and saves four passes over the activations.
+    pub fn fold(&mut self) {
+        let Some(bn) = self.bn.take() else { return };
         let device = self.conv.weight.val().device();
         let numbers = |t: Tensor<1>| t.into_data().iter::<f32>().map(f64::from).collect::<Vec<_>>();
         let (gamma, beta) = (numbers(bn.gamma.val()), numbers(bn.beta.val()));
@@ -175,7 +177,6 @@ impl ConvBn {
             Param::initialized(ParamId::new(), Tensor::from_data(TensorData::new(weight, shape), &device));
         self.conv.bias =
             Some(Param::initialized(ParamId::new(), Tensor::from_data(TensorData::new(bias, [channels]), &device)));
-        self
     }
 }
 
@@ -214,7 +215,7 @@ impl Linear {
 
 /// Builds the layer normalisation called `name`.
 pub fn layer_norm(builder: &mut Builder<'_>, name: &str, features: usize, epsilon: f64) -> LayerNorm {
-    let mut norm = LayerNormConfig::new(features).with_epsilon(epsilon).init(builder.device);
+    let mut norm = LayerNormConfig::new(features).with_epsilon(epsilon).init(builder.device());
     norm.gamma = builder.parameter(&format!("{name}.weight"), [features], Init::Ones);
     norm.beta = Some(builder.parameter(&format!("{name}.bias"), [features], Init::Zeros));
     norm

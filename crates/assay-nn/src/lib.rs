@@ -3,6 +3,19 @@
 //! **Invariants.** This crate neither reads nor writes the store and knows nothing of steps or experiments. `cfg(feature)` is
 //! found in `device` alone. All randomness comes from a seed in the arguments.
 
+/// The version of the arithmetic of the forward pass: raised whenever features of the same weights and pixels change, in however
+/// few digits. Whatever keeps features by a key has it in the key.
+///
+/// * 1 – Burn 0.22.1; batch normalisation folded into the convolutions in double precision; position embeddings resized as in
+///   `positions`.
+pub const FORWARD: u32 = 1;
+
+/// The version of the arithmetic of training: raised whenever the same recipe and images give other weights.
+///
+/// * 1 – Burn 0.22.1; Adam with L2 decay in the gradient, learning rate on a cosine to zero; initial weights from a stream of
+///   `assay-stats` for each tensor.
+pub const TRAINING: u32 = 1;
+
 mod backbone;
 mod builder;
 pub mod device;
@@ -19,22 +32,15 @@ pub use assay_weights::{
 };
 pub use backbone::{
     Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2, Net, Pool,
-    Positions, ResNet, ResNetBlock, ViT, ViTSize,
+    Positions, ResNet, ResNetBlock, StageInfo, ViT, ViTSize,
 };
 pub use builder::{Builder, Values};
-pub use extract::{Extractor, batch_size, extract};
+pub use extract::{Extractor, extract};
 pub use heads::{
     Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, few_shot_accuracies, knn_predictions,
     normalise_rows,
 };
 pub use identify::{Guess, identify};
-pub use input::{InputSpec, Range};
+pub use input::{ImageSize, InputSpec, Range};
 pub use layers::Padding;
 pub use train::{Batch, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, train};
-
-/// Version of the forward pass of networks: part of the key of everything that is computed from features. Raise it when the same
-/// weights and pixels come to give other features.
-pub const FORWARD: u32 = 1;
-
-/// Version of training: part of the key of all trained weights. Raise it when the same recipe comes to give other weights.
-pub const TRAINING: u32 = 1;

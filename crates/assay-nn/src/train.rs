@@ -14,6 +14,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::backbone::{Backbone, FeaturePoint, Net};
 use crate::builder::{Builder, Init, Values, collect};
+use crate::input::ImageSize;
 use assay_weights::{Checkpoint, Dtype, RawTensor, TensorShape, to_safetensors};
 
 /// What is minimised.
@@ -53,8 +54,8 @@ pub struct TrainSpec {
 pub struct Batch {
     /// The numbers.
     pub images: Vec<f32>,
-    /// Shape of one image: channels and side.
-    pub shape: [usize; 2],
+    /// Shape of one image: channels, height and width.
+    pub shape: [usize; 3],
     /// Class of each image; unused by contrastive losses.
     pub labels: Vec<u32>,
 }
@@ -102,7 +103,7 @@ struct Learner {
 }
 
 fn linear(builder: &mut Builder<'_>, name: &str, input: usize, output: usize) -> Linear {
-    let mut layer = LinearConfig::new(input, output).init(builder.device);
+    let mut layer = LinearConfig::new(input, output).init(builder.device());
     layer.weight = builder.parameter(&format!("{name}.weight"), [input, output], Init::UniformFanIn(input));
     layer.bias = Some(builder.parameter(&format!("{name}.bias"), [output], Init::UniformFanIn(input)));
     layer
@@ -156,8 +157,8 @@ pub fn train(
     device: &Device,
 ) -> anyhow::Result<Trained> {
     let device = device.clone().autodiff();
-    let shape = (hooks.batch)(0)?.shape;
-    let features = backbone.features(shape[0], shape[1], &FeaturePoint::END).unwrap_or(0);
+    let [channels, height, width] = (hooks.batch)(0)?.shape;
+    let features = backbone.features(channels, ImageSize { height, width }, &FeaturePoint::END).unwrap_or(0);
     let restored = hooks.resume.and_then(|(folder, _)| Saved::load(folder, spec.steps));
     let values = restored.as_ref().map_or(Values::Random(spec.seed), |saved| Values::Given(&saved.tensors));
     let mut builder = Builder::new(&device, values);
@@ -203,9 +204,9 @@ fn settled(learner: &Learner, known: &BTreeMap<u64, TensorShape>) -> BTreeMap<St
 }
 
 fn batch_loss(learner: &Learner, batch: &Batch, loss: Loss, device: &Device) -> Tensor<1> {
-    let [channels, side] = batch.shape;
-    let count = batch.images.len() / (channels * side * side);
-    let x = Tensor::<4>::from_data(TensorData::new(batch.images.clone(), [count, channels, side, side]), device);
+    let [channels, height, width] = batch.shape;
+    let count = batch.images.len() / (channels * height * width);
+    let x = Tensor::<4>::from_data(TensorData::new(batch.images.clone(), [count, channels, height, width]), device);
     let y = learner.forward(x);
     match loss {
         Loss::Labels { .. } => cross_entropy(y, batch.labels.iter().map(|l| i64::from(*l)).collect(), device),

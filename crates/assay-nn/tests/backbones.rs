@@ -6,7 +6,7 @@ mod hashing;
 
 use std::path::PathBuf;
 
-use assay_nn::{Backbone, Builder, Checkpoint, Extractor, Pool, TensorFilter, Values, select};
+use assay_nn::{Backbone, Builder, Checkpoint, Extractor, ImageSize, Pool, TensorFilter, Values, select};
 use hashing::{cpu, hashed_tensors, image};
 use serde::Deserialize;
 
@@ -35,16 +35,18 @@ fn error(case: &Case) -> f32 {
         Some(file) => {
             let checkpoint = Checkpoint::open(&folder().join(file), None).unwrap();
             let filter = TensorFilter { prefix: case.prefix.clone(), ..TensorFilter::default() };
-            let found = select(&checkpoint, &filter, &case.backbone.wanted(&device.device));
+            let found = select(&checkpoint, &filter, &case.backbone.wanted());
             found.unwrap_or_else(|e| panic!("{}: {e} {:?}", case.name, e.help)).tensors
         }
     };
     let net = case.backbone.build(&mut Builder::new(&device.device, Values::Given(&tensors)));
     let point = case.backbone.point(case.layer.as_deref(), case.pool).unwrap();
-    let found = Extractor::new(net, device, 3, case.side).at(point.clone()).forward(image(3, case.side));
+    let size = ImageSize::square(case.side);
+    let extractor = Extractor::new(&case.backbone, net, device, 3, size).at(point.clone());
+    let found = extractor.forward(image(3, case.side));
     let expected = case.features.concat();
     assert_eq!(found.len(), expected.len(), "{}", case.name);
-    assert_eq!(found.len(), 2 * case.backbone.features(3, case.side, &point).unwrap(), "{}", case.name);
+    assert_eq!(found.len(), 2 * case.backbone.features(3, size, &point).unwrap(), "{}", case.name);
     hashing::error(&found, &expected)
 }
 
@@ -63,7 +65,7 @@ fn what_only_pretraining_needs_is_passed_over() {
     let spec =
         r#"{ "ViT": { "size": { "Custom": { "width": 24, "depth": 1, "heads": 3 } }, "patch": 8, "trained_at": 32 } }"#;
     let backbone: Backbone = serde_json::from_str(spec).unwrap();
-    let wanted = backbone.wanted(&cpu().device);
+    let wanted = backbone.wanted();
     let mut checkpoint = Checkpoint { format: "test", container: None, tensors: hashed_tensors(&backbone) };
     let extra = checkpoint.tensors["norm.weight"].clone();
     for name in ["mask_token", "decoder_embed.weight", "decoder_blocks.0.norm1.weight", "head.weight"] {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use assay_nn::{
     Backbone, Builder, Checkpoint, Episodes, Extractor, FeaturePoint, FewShotClassifier, FewShotDistance, FewShotRule,
-    RawTensor, TensorFilter, Values, few_shot_accuracies, knn_predictions, select,
+    ImageSize, RawTensor, TensorFilter, Values, few_shot_accuracies, knn_predictions, select,
 };
 use hashing::{cpu, hashed, hashed_tensors, image};
 use serde_json::Value;
@@ -33,10 +33,11 @@ fn check_backbone(name: &str, backbone: &Backbone) {
     let device = cpu();
     let tensors = hashed_tensors(backbone);
     let net = backbone.build(&mut Builder::new(&device.device, Values::Given(&tensors)));
-    let found = Extractor::new(net, device, channels, side).forward(image(channels, side));
+    let size = ImageSize::square(side);
+    let found = Extractor::new(backbone, net, device, channels, size).forward(image(channels, side));
     let expected: Vec<f32> = fixture["features"].as_array().unwrap().iter().flat_map(floats).collect();
     assert_eq!(found.len(), expected.len(), "{name}");
-    assert_eq!(found.len(), 2 * backbone.features(channels, side, &FeaturePoint::END).unwrap());
+    assert_eq!(found.len(), 2 * backbone.features(channels, size, &FeaturePoint::END).unwrap());
     let worst = hashing::error(&found, &expected);
     assert!(worst <= 1e-4, "{name}: off by {worst} of the largest feature");
 }
@@ -63,7 +64,7 @@ const TINY: Backbone = Backbone::Conv4(assay_nn::Conv4 { channels: 1, width: 2 }
 
 fn tiny(file: &str, filter: &TensorFilter) -> Result<BTreeMap<String, RawTensor>, String> {
     let checkpoint = Checkpoint::open(&path("checkpoints").join(file), None).map_err(|e| e.to_string())?;
-    select(&checkpoint, filter, &TINY.wanted(&cpu().device))
+    select(&checkpoint, filter, &TINY.wanted())
         .map(|found| found.tensors)
         .map_err(|e| format!("{e} {}", e.help.clone().unwrap_or_default()))
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use assay_nn::device::{DeviceChoice, open};
 use assay_nn::{AuditError, Checkpoint, Found, Guess, identify, to_safetensors};
 use serde::Serialize;
 
@@ -62,8 +61,7 @@ pub struct GuessReport {
 /// When it cannot be read.
 pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<WeightsReport> {
     let checkpoint = read(path, container)?;
-    let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
-    let guess = identify(&checkpoint, &device).map(GuessReport::from);
+    let guess = identify(&checkpoint).map(GuessReport::from);
     let tensor = |(name, tensor): (&String, &assay_nn::RawTensor)| TensorReport {
         name: name.clone(),
         dtype: tensor.dtype.name(),

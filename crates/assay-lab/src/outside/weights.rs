@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use assay_config::to_ron;
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
-use assay_nn::device::{DeviceChoice, open};
 use assay_nn::{AuditError, Backbone, Checkpoint, CheckpointError, Found, RawTensor, TensorFilter, identify, select};
 use serde::Serialize;
 
@@ -75,17 +74,15 @@ impl CheckpointPlace {
 
     /// Reads and audits the tensors: those of the backbone, and of its classifier when they are there.
     fn read(&self) -> Result<BTreeMap<String, RawTensor>, WeightsProblem> {
-        let plain = |message: String| WeightsProblem { message, help: None };
         let checkpoint =
             Checkpoint::open(&self.path, self.container.as_deref()).map_err(|e| unreadable(&self.path, &e))?;
-        let device = open(DeviceChoice::Cpu).map_err(plain)?.device;
         let name = self.backbone.name();
-        let found = select(&checkpoint, &self.filter, &self.backbone.wanted(&device));
+        let found = select(&checkpoint, &self.filter, &self.backbone.wanted());
         found.map(|Found { tensors, .. }| tensors).map_err(|AuditError { lines, help }| {
             // Where the same tensors are wanted, the prefix is wrong, and advice on it is there already.
-            let is_other = |backbone: &Backbone| backbone.tensors(&device) != self.backbone.tensors(&device);
-            let other = identify(&checkpoint, &device)
-                .filter(|guess| guess.present == guess.needed && is_other(&guess.backbone));
+            let is_other = |backbone: &Backbone| backbone.tensors() != self.backbone.tensors();
+            let other =
+                identify(&checkpoint).filter(|guess| guess.present == guess.needed && is_other(&guess.backbone));
             let help = match other {
                 Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
                 None => help,

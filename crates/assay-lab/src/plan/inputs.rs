@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use assay_data::{Color, ImageSpec};
 use assay_engine::Output;
-use assay_nn::FeaturePoint;
+use assay_nn::{FeaturePoint, ImageSize};
 
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
@@ -202,12 +202,8 @@ fn fits(model: &ModelSpec, image: &ImageSpec) -> Result<(), String> {
             "its {name} takes {wanted} channels, and images have {channels}: `color: {color:?}` gives what it wants"
         ));
     }
-    let least = backbone.min_image_size();
-    if side < least {
-        return Err(format!(
-            "its {} needs images of at least {least}×{least} pixels, and these have {side}×{side}",
-            backbone.name()
-        ));
+    if let Some(problem) = backbone.size_problem(ImageSize::square(side)) {
+        return Err(format!("its {} {problem}", backbone.name()));
     }
     let given = model.input().mean.len();
     if given > 0 && given != channels {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use assay_data::{ImageSpec, Manifest};
 use assay_engine::{Artifact, Context, Cost, Digest, External, Needs, Output, Step, Threads, to_canonical_json};
-use assay_nn::{Backbone, Builder, Extractor, FeaturePoint, InputSpec, Values, extract};
+use assay_nn::{Backbone, Builder, Extractor, FeaturePoint, ImageSize, InputSpec, Values, extract};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
@@ -67,8 +67,9 @@ impl ExtractShard {
             WeightsRecipe::Tensors(leaf) => build(Values::Given(&context.open(leaf).load(leaf.digest())?)),
             WeightsRecipe::Trained(output) => build(Values::Given(&context.load(output)?.tensors)),
         };
-        Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px as usize)
-            .at(self.model.point.clone()))
+        let size = ImageSize::square(self.image.crop_px as usize);
+        let extractor = Extractor::new(&model.backbone, net, device, self.image.color.channels(), size);
+        Ok(extractor.at(model.point.clone()))
     }
 }
 

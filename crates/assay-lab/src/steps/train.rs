@@ -187,7 +187,7 @@ impl Batches<'_> {
                 images.extend(recipe.views.draw(&image, channels, side, &mut stream));
             }
         }
-        Batch { images, shape: [channels, side], labels: chosen.iter().map(|i| self.labels[*i]).collect() }
+        Batch { images, shape: [channels, side, side], labels: chosen.iter().map(|i| self.labels[*i]).collect() }
     }
 
     fn epoch(&self, epoch: u64) -> Vec<usize> {

@@ -7,14 +7,64 @@ use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, s};
 
+use super::Net;
+use super::architecture::{Architecture, Network, StageInfo, after_steps};
 use crate::builder::{Builder, Init};
-use crate::layers::{ConvBn, ConvSpec, global_average_pool};
+use crate::input::ImageSize;
+use crate::layers::{ConvBn, ConvSpec};
+
+/// Channels of each stage.
+const WIDTHS: [usize; 3] = [16, 32, 64];
+
+/// A CIFAR ResNet of depth 6n + 2.
+pub struct CifarResNet {
+    /// Its name as written in an experiment.
+    pub name: &'static str,
+    /// n, the blocks in each of the three stages.
+    pub blocks: usize,
+}
+
+impl Architecture for CifarResNet {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn build(&self, builder: &mut Builder<'_>) -> Option<Net> {
+        Some(Net::CifarResNet(CifarResNetNet::build(builder, self.blocks)))
+    }
+
+    fn stages(&self) -> Vec<StageInfo> {
+        let stage = |(i, channels)| StageInfo {
+            name: format!("layer{}", i + 1),
+            channels,
+            stride: 1usize << i,
+            rounds_up: true,
+        };
+        WIDTHS.into_iter().enumerate().map(stage).collect()
+    }
+
+    fn largest_map(&self, image: ImageSize) -> usize {
+        WIDTHS[0] * image.area()
+    }
+
+    fn min_image_size(&self) -> usize {
+        4
+    }
+
+    fn has_points(&self) -> bool {
+        false
+    }
+
+    fn classifier(&self) -> Option<&'static str> {
+        Some("linear")
+    }
+}
 
 /// The network.
 #[derive(Module, Debug)]
-pub struct CifarResNet {
+pub struct CifarResNetNet {
     stem: ConvBn,
-    blocks: Vec<Block>,
+    stages: Vec<Vec<Block>>,
 }
 
 #[derive(Module, Debug)]
@@ -29,13 +79,13 @@ fn conv3(input: usize, output: usize, stride: usize) -> ConvSpec {
     ConvSpec { init: |fan_in, _| Init::Kaiming(fan_in), ..ConvSpec::new(input, output, 3, stride) }
 }
 
-impl CifarResNet {
-    /// Depth 6n + 2.
-    pub(super) fn build(builder: &mut Builder<'_>, n: usize) -> Self {
-        let stem = ConvBn::build(builder, "conv1", "bn1", conv3(3, 16, 1));
-        let mut blocks = Vec::new();
-        let mut input = 16;
-        for (stage, width) in [16, 32, 64].into_iter().enumerate() {
+impl CifarResNetNet {
+    fn build(builder: &mut Builder<'_>, n: usize) -> Self {
+        let stem = ConvBn::build(builder, "conv1", "bn1", conv3(3, WIDTHS[0], 1));
+        let mut stages = Vec::new();
+        let mut input = WIDTHS[0];
+        for (stage, width) in WIDTHS.into_iter().enumerate() {
+            let mut blocks = Vec::new();
             for i in 0..n {
                 let stride = if stage > 0 && i == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{i}", stage + 1);
@@ -46,18 +96,28 @@ impl CifarResNet {
                 blocks.push(Block { first, second, stride, added: width - input });
                 input = width;
             }
+            stages.push(blocks);
         }
-        Self { stem, blocks }
+        Self { stem, stages }
+    }
+}
+
+impl Network for CifarResNetNet {
+    fn depth(&self) -> usize {
+        self.stages.len()
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+    fn stages(&self, x: Tensor<4>, wanted: &[usize]) -> Vec<Tensor<4>> {
         let x = relu(self.stem.forward(x));
-        global_average_pool(self.blocks.iter().fold(x, |x, block| block.forward(x)))
+        after_steps(x, wanted, |i, x| self.stages[i - 1].iter().fold(x, |x, block| block.forward(x)))
     }
 
-    pub(super) fn fold(self) -> Self {
-        let fold = |b: Block| Block { first: b.first.fold(), second: b.second.fold(), ..b };
-        Self { stem: self.stem.fold(), blocks: self.blocks.into_iter().map(fold).collect() }
+    fn prepare(&mut self, _image: ImageSize) {
+        self.stem.fold();
+        for block in self.stages.iter_mut().flatten() {
+            block.first.fold();
+            block.second.fold();
+        }
     }
 }
 

@@ -8,27 +8,67 @@ use burn::tensor::activation::relu;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Net;
+use super::architecture::{Architecture, Network, StageInfo, after_steps};
+use super::point::Pool;
 use crate::builder::{Builder, Init};
+use crate::input::ImageSize;
 use crate::layers::{ConvBn, ConvSpec, Edges, max_pool};
 
-/// Channels of each block where nothing else is said.
+/// Default of `Conv4(width)`: channels of each block.
 pub const CONV4_WIDTH: u32 = 64;
 
 /// Parameters of Conv-4.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conv4 {
-    /// Channels of the input: 1 for grey, 3 for RGB.
+    /// Channels of the images: 1 for grey, 3 for RGB. Default: 3.
     #[serde(default = "rgb")]
     pub channels: u32,
-    /// Channels of every block.
+    /// Channels of every block. Default: 64.
     #[serde(default = "width")]
     pub width: u32,
 }
 
-impl Conv4 {
-    /// What is wrong with the numbers.
-    pub(super) fn invalid_because(&self) -> Option<&'static str> {
+/// Number of blocks.
+const BLOCKS: usize = 4;
+
+impl Architecture for Conv4 {
+    fn name(&self) -> &'static str {
+        "Conv4"
+    }
+
+    fn build(&self, builder: &mut Builder<'_>) -> Option<Net> {
+        Some(Net::Conv4(Conv4Net::build(builder, self)))
+    }
+
+    fn stages(&self) -> Vec<StageInfo> {
+        let channels = self.width as usize;
+        let stage = |i| StageInfo { name: format!("block{i}"), channels, stride: 1usize << i, rounds_up: false };
+        (1..=BLOCKS).map(stage).collect()
+    }
+
+    fn largest_map(&self, image: ImageSize) -> usize {
+        self.width as usize * image.area()
+    }
+
+    fn min_image_size(&self) -> usize {
+        16
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Flat
+    }
+
+    fn has_points(&self) -> bool {
+        false
+    }
+
+    fn channels(&self) -> Option<usize> {
+        Some(self.channels as usize)
+    }
+
+    fn invalid_because(&self) -> Option<&'static str> {
         if ![1, 3].contains(&self.channels) {
             Some("`channels` must be 1 (grey) or 3 (RGB)")
         } else if !(1..=4096).contains(&self.width) {
@@ -54,7 +94,7 @@ pub struct Conv4Net {
 }
 
 impl Conv4Net {
-    pub(super) fn build(builder: &mut Builder<'_>, spec: &Conv4) -> Self {
+    fn build(builder: &mut Builder<'_>, spec: &Conv4) -> Self {
         let width = spec.width as usize;
         let mut block = |i: usize| {
             let input = if i == 0 { spec.channels as usize } else { width };
@@ -62,14 +102,24 @@ impl Conv4Net {
             let conv = ConvSpec { bias: true, init, ..ConvSpec::new(input, width, 3, 1) };
             ConvBn::build(builder, &format!("{i}.0"), &format!("{i}.1"), conv)
         };
-        Self { blocks: (0..4).map(&mut block).collect() }
+        Self { blocks: (0..BLOCKS).map(&mut block).collect() }
+    }
+}
+
+impl Network for Conv4Net {
+    fn depth(&self) -> usize {
+        self.blocks.len()
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        self.blocks.iter().fold(x, |x, block| max_pool(relu(block.forward(x)), 2, 2, Edges::None)).flatten(1, 3)
+    fn stages(&self, x: Tensor<4>, wanted: &[usize]) -> Vec<Tensor<4>> {
+        after_steps(x, wanted, |i, x| max_pool(relu(self.blocks[i - 1].forward(x)), 2, 2, Edges::None))
     }
 
-    pub(super) fn fold(self) -> Self {
-        Self { blocks: self.blocks.into_iter().map(ConvBn::fold).collect() }
+    fn prepare(&mut self, _image: ImageSize) {
+        self.blocks.iter_mut().for_each(ConvBn::fold);
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Flat
     }
 }

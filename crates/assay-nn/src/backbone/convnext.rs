@@ -10,13 +10,15 @@ use burn::tensor::activation::gelu;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::point::{Activation, FeaturePoint};
+use super::architecture::{Architecture, Network, StageInfo, after_steps};
+use super::{Net, names};
 use crate::builder::{Builder, Init};
+use crate::input::ImageSize;
 use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
 
 const EPSILON: f64 = 1e-6;
 
-/// How large a ConvNeXt is.
+/// Size of a ConvNeXt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConvNeXtSize {
     /// 3, 3, 9, 3 blocks of 96, 192, 384, 768 channels.
@@ -27,11 +29,11 @@ pub enum ConvNeXtSize {
     Base,
     /// 3, 3, 27, 3 blocks of 192, 384, 768, 1536 channels.
     Large,
-    /// Any other.
+    /// Another size.
     Custom {
         /// Blocks of each stage.
         depths: [u32; 4],
-        /// Channels of the first stage; every stage has twice those of the one before.
+        /// Channels of the first stage; each later stage has twice as many as the one before.
         width: u32,
     },
 }
@@ -40,7 +42,7 @@ pub enum ConvNeXtSize {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConvNeXt {
-    /// How large it is.
+    /// Size of the network.
     pub size: ConvNeXtSize,
 }
 
@@ -54,19 +56,51 @@ impl ConvNeXt {
             ConvNeXtSize::Custom { depths, width } => (*depths, *width as usize),
         }
     }
+}
 
-    /// Channels after the stage with this number, from 1.
-    pub(super) fn channels(&self, stage: usize) -> usize {
-        self.shape().1 << (stage - 1)
+impl Architecture for ConvNeXt {
+    fn name(&self) -> &'static str {
+        "ConvNeXt"
     }
 
-    /// Pixels on a side after this stage, of so many before the network.
-    pub(super) fn side(stage: usize, side: usize) -> usize {
-        (1..stage).fold(side / 4, |side, _| side / 2)
+    fn build(&self, builder: &mut Builder<'_>) -> Option<Net> {
+        Some(Net::ConvNeXt(ConvNeXtNet::build(builder, self)))
     }
 
-    /// What is wrong with the numbers.
-    pub(super) fn invalid_because(&self) -> Option<&'static str> {
+    fn stages(&self) -> Vec<StageInfo> {
+        let width = self.shape().1;
+        let stage = |i| StageInfo {
+            name: format!("layer{}", i + 1),
+            channels: width << i,
+            stride: 4usize << i,
+            rounds_up: false,
+        };
+        (0..4).map(stage).collect()
+    }
+
+    /// Inside its blocks, there are four times as many channels as between them.
+    fn largest_map(&self, image: ImageSize) -> usize {
+        self.stages().iter().map(|stage| 4 * stage.channels * stage.map_size(image).area()).max().unwrap_or(0)
+    }
+
+    fn min_image_size(&self) -> usize {
+        32
+    }
+
+    /// The norm at the end is made for pooled features.
+    fn goes_on_after_stages(&self) -> bool {
+        true
+    }
+
+    fn classifier(&self) -> Option<&'static str> {
+        Some("head")
+    }
+
+    fn namings(&self) -> Vec<assay_weights::Naming> {
+        names::of_convnext()
+    }
+
+    fn invalid_because(&self) -> Option<&'static str> {
         let (depths, width) = self.shape();
         if depths.iter().any(|d| !(1..=200).contains(d)) || !(1..=1024).contains(&width) {
             Some("`depths` must be from 1 to 200, and `width` from 1 to 1024")
@@ -111,7 +145,7 @@ fn conv(input: usize, output: usize, kernel: usize, stride: usize) -> ConvSpec {
 }
 
 impl ConvNeXtNet {
-    pub(super) fn build(builder: &mut Builder<'_>, spec: &ConvNeXt) -> Self {
+    fn build(builder: &mut Builder<'_>, spec: &ConvNeXt) -> Self {
         let (depths, width) = spec.shape();
         let stem = Conv::build(builder, "downsample_layers.0.0", conv(3, width, 4, 4));
         let stem_norm = layer_norm(builder, "downsample_layers.0.1", width, EPSILON);
@@ -133,24 +167,33 @@ impl ConvNeXtNet {
         Self { stages, stem_norm, norm }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Activation {
-        let mut x = x;
-        for (i, stage) in self.stages[..point.layer.unwrap_or(self.stages.len())].iter().enumerate() {
-            if let Some(norm) = &stage.norm {
-                x = normalised(x, norm);
-            }
-            x = stage.down.forward(x);
-            if i == 0 {
-                x = normalised(x, &self.stem_norm);
-            }
-            x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
+    fn stage(&self, i: usize, mut x: Tensor<4>) -> Tensor<4> {
+        let stage = &self.stages[i];
+        if let Some(norm) = &stage.norm {
+            x = normalised(x, norm);
         }
-        Activation::Map(x)
+        x = stage.down.forward(x);
+        if i == 0 {
+            x = normalised(x, &self.stem_norm);
+        }
+        stage.blocks.iter().fold(x, |x, block| block.forward(x))
+    }
+}
+
+impl Network for ConvNeXtNet {
+    fn depth(&self) -> usize {
+        self.stages.len()
     }
 
-    /// What comes after the pool, at the end of the network: B × D → B × D
-    pub(super) fn finish(&self, x: Tensor<2>) -> Tensor<2> {
-        self.norm.forward(x)
+    fn stages(&self, x: Tensor<4>, wanted: &[usize]) -> Vec<Tensor<4>> {
+        after_steps(x, wanted, |i, x| self.stage(i - 1, x))
+    }
+
+    /// There is nothing to fold.
+    fn prepare(&mut self, _image: ImageSize) {}
+
+    fn finish(&self, features: Tensor<2>) -> Tensor<2> {
+        self.norm.forward(features)
     }
 }
 

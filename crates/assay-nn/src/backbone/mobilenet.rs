@@ -7,9 +7,14 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::point::Activation;
+use super::Net;
+use super::architecture::{Architecture, Network, StageInfo, after_steps};
 use crate::builder::Builder;
+use crate::input::ImageSize;
 use crate::layers::{ConvBn, ConvSpec};
+
+/// Blocks after which a map is at stride 4, 8 and 16; the last stage is the end of the network.
+const STAGE_ENDS: [usize; 3] = [3, 6, 13];
 
 /// Expansion, channels, blocks and step of each stage.
 const STAGES: [[usize; 4]; 7] =
@@ -19,7 +24,7 @@ const STAGES: [[usize; 4]; 7] =
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MobileNetV2 {
-    /// Channels relative to the published network.
+    /// Factor on the channels of the published network. Default: 1.0.
     #[serde(default = "one")]
     pub width: f32,
 }
@@ -29,17 +34,76 @@ fn one() -> f32 {
 }
 
 impl MobileNetV2 {
-    fn channels(&self, channels: usize) -> usize {
+    fn scaled(&self, channels: usize) -> usize {
         divisible(channels as f64 * f64::from(self.width))
     }
 
-    /// Features.
-    pub(super) fn features(&self) -> usize {
+    /// Channels of the last map.
+    fn last_channels(&self) -> usize {
         divisible(1280.0 * f64::from(self.width).max(1.0))
     }
 
-    /// What is wrong with the numbers.
-    pub(super) fn invalid_because(&self) -> Option<&'static str> {
+    /// Channels in, inside and out of every block, and its step.
+    fn blocks(&self) -> Vec<([usize; 3], usize)> {
+        let mut input = self.scaled(32);
+        let mut blocks = Vec::new();
+        for [expansion, channels, depth, step] in STAGES {
+            let output = self.scaled(channels);
+            for i in 0..depth {
+                blocks.push(([input, input * expansion, output], if i == 0 { step } else { 1 }));
+                input = output;
+            }
+        }
+        blocks
+    }
+}
+
+impl Architecture for MobileNetV2 {
+    fn name(&self) -> &'static str {
+        "MobileNetV2"
+    }
+
+    fn build(&self, builder: &mut Builder<'_>) -> Option<Net> {
+        Some(Net::MobileNetV2(MobileNetV2Net::build(builder, self)))
+    }
+
+    fn stages(&self) -> Vec<StageInfo> {
+        let blocks = self.blocks();
+        let channels = STAGE_ENDS.map(|end| blocks[end - 1].0[2]).into_iter().chain([self.last_channels()]);
+        let stage = |(i, channels)| StageInfo {
+            name: format!("layer{}", i + 1),
+            channels,
+            stride: 4usize << i,
+            rounds_up: true,
+        };
+        channels.enumerate().map(stage).collect()
+    }
+
+    fn largest_map(&self, image: ImageSize) -> usize {
+        let mut stride = 2;
+        let mut largest = 0;
+        for ([_, inner, output], step) in self.blocks() {
+            let area = |stride| image.map(|side| side.div_ceil(stride)).area();
+            largest = largest.max(inner * area(stride));
+            stride *= step;
+            largest = largest.max(inner.max(output) * area(stride));
+        }
+        largest.max(self.last_channels() * image.map(|side| side.div_ceil(stride)).area())
+    }
+
+    fn min_image_size(&self) -> usize {
+        32
+    }
+
+    fn has_points(&self) -> bool {
+        false
+    }
+
+    fn classifier(&self) -> Option<&'static str> {
+        Some("classifier.1")
+    }
+
+    fn invalid_because(&self) -> Option<&'static str> {
         (!(0.05..=4.0).contains(&self.width)).then_some("`width` must be from 0.05 to 4")
     }
 }
@@ -70,34 +134,45 @@ fn relu6(x: Tensor<4>) -> Tensor<4> {
 }
 
 impl MobileNetV2Net {
-    pub(super) fn build(builder: &mut Builder<'_>, spec: &MobileNetV2) -> Self {
-        let mut input = spec.channels(32);
-        let first = ConvBn::build(builder, "features.0.0", "features.0.1", ConvSpec::new(3, input, 3, 2));
-        let mut blocks = Vec::new();
-        for [expansion, channels, depth, step] in STAGES {
-            let output = spec.channels(channels);
-            for i in 0..depth {
-                let stride = if i == 0 { step } else { 1 };
-                let name = format!("features.{}.conv", blocks.len() + 1);
-                blocks.push(Block::build(builder, &name, [input, input * expansion, output], stride));
-                input = output;
-            }
-        }
+    fn build(builder: &mut Builder<'_>, spec: &MobileNetV2) -> Self {
+        let stem = ConvSpec::new(3, spec.scaled(32), 3, 2);
+        let first = ConvBn::build(builder, "features.0.0", "features.0.1", stem);
+        let shapes = spec.blocks();
+        let mut block = |(i, (channels, stride)): (usize, &([usize; 3], usize))| {
+            Block::build(builder, &format!("features.{}.conv", i + 1), *channels, *stride)
+        };
+        let blocks: Vec<Block> = shapes.iter().enumerate().map(&mut block).collect();
         let at = blocks.len() + 1;
-        let last = ConvSpec::new(input, spec.features(), 1, 1);
+        let last = ConvSpec::new(shapes[blocks.len() - 1].0[2], spec.last_channels(), 1, 1);
         let last = ConvBn::build(builder, &format!("features.{at}.0"), &format!("features.{at}.1"), last);
         Self { first, blocks, last }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Activation {
-        let x = relu6(self.first.forward(x));
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        Activation::Map(relu6(self.last.forward(x)))
+    fn stage(&self, i: usize, x: Tensor<4>) -> Tensor<4> {
+        let begin = if i == 0 { 0 } else { STAGE_ENDS[i - 1] };
+        match STAGE_ENDS.get(i) {
+            Some(end) => self.blocks[begin..*end].iter().fold(x, |x, block| block.forward(x)),
+            None => {
+                let x = self.blocks[begin..].iter().fold(x, |x, block| block.forward(x));
+                relu6(self.last.forward(x))
+            }
+        }
+    }
+}
+
+impl Network for MobileNetV2Net {
+    fn depth(&self) -> usize {
+        STAGE_ENDS.len() + 1
     }
 
-    pub(super) fn fold(self) -> Self {
-        let fold = |b: Block| Block { convs: b.convs.into_iter().map(ConvBn::fold).collect(), ..b };
-        Self { first: self.first.fold(), blocks: self.blocks.into_iter().map(fold).collect(), last: self.last.fold() }
+    fn stages(&self, x: Tensor<4>, wanted: &[usize]) -> Vec<Tensor<4>> {
+        after_steps(relu6(self.first.forward(x)), wanted, |i, x| self.stage(i - 1, x))
+    }
+
+    fn prepare(&mut self, _image: ImageSize) {
+        self.first.fold();
+        self.blocks.iter_mut().flat_map(|block| &mut block.convs).for_each(ConvBn::fold);
+        self.last.fold();
     }
 }
 

@@ -1,29 +1,37 @@
 //! Backbones: networks without their classifiers.
 //!
-//! One file each; names of tensors are those of the library that the checkpoints come from, and `names` knows those of others.
+//! One file each, with what the architecture says of itself and what its network can do (`architecture`). Names of tensors are
+//! those of the library that the checkpoints come from; `names` knows those of others. A new architecture is a file, a variant of
+//! [`Backbone`] with its arm in `architecture()`, and a variant of [`Net`] with its two arms.
 
+mod architecture;
 mod cifar_resnet;
 mod conv4;
 mod convnext;
 mod mobilenet;
 mod names;
+mod pixels;
 mod point;
 mod positions;
 mod resnet;
 mod vit;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::builder::{Builder, Values};
-use assay_weights::{Naming, TensorShape, Wanted};
+use crate::builder::Builder;
+use crate::input::ImageSize;
+use assay_weights::{TensorShape, Wanted};
+
+pub use architecture::StageInfo;
+use architecture::{Architecture, Network};
+use cifar_resnet::CifarResNet;
 
 pub use conv4::{CONV4_WIDTH, Conv4};
 pub use convnext::{ConvNeXt, ConvNeXtSize};
 pub use mobilenet::MobileNetV2;
-use point::Activation;
 pub use point::{FeaturePoint, Pool};
 pub use positions::Positions;
 pub use resnet::{ResNet, ResNetBlock};
@@ -32,43 +40,48 @@ pub use vit::{Clip, DinoV2, ViT, ViTSize};
 /// A network without its classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum Backbone {
-    /// No network: the pixels themselves, flattened.
+    /// No network: the features are the pixels of the image.
     Pixels,
-    /// Four convolutions of 3×3, as few-shot learning has used since Vinyals et al. (2016); flattened.
+    /// Conv-4 of few-shot learning (Vinyals et al. 2016): four blocks of 3×3 convolution, normalisation, ReLU and 2×2 max pool; all
+    /// numbers of the last map are features.
     Conv4(Conv4),
-    /// CIFAR ResNet of depth 20 (He et al. 2016, §4.2) with shortcuts of option A; 64 features.
+    /// ResNet-20 for images of CIFAR (He et al. 2016, §4.2), with shortcuts of option A; 64 features.
     ResNet20,
-    /// CIFAR ResNet of depth 32; 64 features.
+    /// ResNet-32 for images of CIFAR; 64 features.
     ResNet32,
-    /// CIFAR ResNet of depth 44; 64 features.
+    /// ResNet-44 for images of CIFAR; 64 features.
     ResNet44,
-    /// CIFAR ResNet of depth 56; 64 features.
+    /// ResNet-56 for images of CIFAR; 64 features.
     ResNet56,
-    /// torchvision's ResNet-18; 512 features.
+    /// ResNet-18 of torchvision; 512 features.
     ResNet18,
-    /// torchvision's ResNet-34; 512 features.
+    /// ResNet-34 of torchvision; 512 features.
     ResNet34,
-    /// torchvision's ResNet-50 (v1.5: the stride is in the 3×3 convolution); 2048 features.
+    /// ResNet-50 of torchvision (version 1.5, with the stride in the 3×3 convolution); 2048 features.
     ResNet50,
-    /// torchvision's ResNet-101; 2048 features.
+    /// ResNet-101 of torchvision; 2048 features.
     ResNet101,
-    /// torchvision's ResNet-152; 2048 features.
+    /// ResNet-152 of torchvision; 2048 features.
     ResNet152,
-    /// torchvision's Wide ResNet-50-2; 2048 features.
+    /// Wide ResNet-50-2 of torchvision; 2048 features.
     WideResNet50,
-    /// torchvision's ResNeXt-50, 32×4d; 2048 features.
+    /// ResNeXt-50 32×4d of torchvision; 2048 features.
     ResNeXt50,
-    /// A ResNet with other numbers, or padded as TensorFlow does it: `ResNet(padding: TfSame)` is a ResNet-50 of Haiku.
+    /// ResNet of any depth, width, padding or output stride: `ResNet(padding: TfSame)` is a ResNet-50 of Haiku,
+    /// `ResNet(output_stride: 8)` a dilated ResNet-50.
     ResNet(ResNet),
-    /// Vision transformer: DINO, MAE, DeiT, timm's and Hugging Face's; 384 features when `Small`, 768 when `Base`.
+    /// Vision transformer as DINO, MAE, DeiT, timm and Hugging Face have it; 384 features when `Small`, 768 when `Base`. The sides
+    /// of images are multiples of `patch`.
     ViT(ViT),
-    /// Vision transformer of DINOv2, with or without registers.
+    /// Vision transformer of DINOv2, with or without registers; 384 features when `Small`, 768 when `Base`. The sides of images are
+    /// multiples of `patch`.
     DinoV2(DinoV2),
-    /// Image tower of CLIP; 768 features before, 512 after the projection that it shares with texts.
+    /// Image tower of CLIP; 768 features when `Base`, 512 after the projection into the space that images share with texts. The
+    /// sides of images are multiples of `patch`.
     Clip(Clip),
-    /// ConvNeXt; 768 features when `Tiny` or `Small`, 1024 when `Base`.
+    /// ConvNeXt (Liu et al. 2022); 768 features when `Tiny` or `Small`, 1024 when `Base`.
     ConvNeXt(ConvNeXt),
-    /// torchvision's MobileNetV2; 1280 features.
+    /// MobileNetV2 of torchvision; 1280 features.
     MobileNetV2(MobileNetV2),
 }
 
@@ -78,7 +91,7 @@ pub enum Net {
     /// See [`Backbone::Conv4`].
     Conv4(conv4::Conv4Net),
     /// See [`Backbone::ResNet20`].
-    CifarResNet(cifar_resnet::CifarResNet),
+    CifarResNet(cifar_resnet::CifarResNetNet),
     /// See [`Backbone::ResNet`].
     ResNet(resnet::ResNetNet),
     /// See [`Backbone::ViT`], [`Backbone::DinoV2`] and [`Backbone::Clip`].
@@ -87,18 +100,6 @@ pub enum Net {
     ConvNeXt(convnext::ConvNeXtNet),
     /// See [`Backbone::MobileNetV2`].
     MobileNetV2(mobilenet::MobileNetV2Net),
-}
-
-/// What the variants come down to.
-enum Family {
-    Pixels,
-    Conv4(Conv4),
-    /// Blocks in each of three stages.
-    CifarResNet(usize),
-    ResNet(ResNet),
-    ViT(vit::Spec),
-    ConvNeXt(ConvNeXt),
-    MobileNetV2(MobileNetV2),
 }
 
 impl Backbone {
@@ -135,113 +136,94 @@ impl Backbone {
         all
     }
 
-    fn family(&self) -> Family {
+    /// What the variant comes down to.
+    fn architecture(&self) -> Box<dyn Architecture> {
         match self {
-            Self::Pixels => Family::Pixels,
-            Self::Conv4(spec) => Family::Conv4(spec.clone()),
-            Self::ResNet20 => Family::CifarResNet(3),
-            Self::ResNet32 => Family::CifarResNet(5),
-            Self::ResNet44 => Family::CifarResNet(7),
-            Self::ResNet56 => Family::CifarResNet(9),
-            Self::ResNet18 => Family::ResNet(ResNet::resnet18()),
-            Self::ResNet34 => Family::ResNet(ResNet::resnet34()),
-            Self::ResNet50 => Family::ResNet(ResNet::resnet50()),
-            Self::ResNet101 => Family::ResNet(ResNet::resnet101()),
-            Self::ResNet152 => Family::ResNet(ResNet::resnet152()),
-            Self::WideResNet50 => Family::ResNet(ResNet::wide_resnet50_2()),
-            Self::ResNeXt50 => Family::ResNet(ResNet::resnext50_32x4d()),
-            Self::ResNet(spec) => Family::ResNet(spec.clone()),
-            Self::ViT(spec) => Family::ViT(spec.into()),
-            Self::DinoV2(spec) => Family::ViT(spec.into()),
-            Self::Clip(spec) => Family::ViT(spec.into()),
-            Self::ConvNeXt(spec) => Family::ConvNeXt(spec.clone()),
-            Self::MobileNetV2(spec) => Family::MobileNetV2(spec.clone()),
+            Self::Pixels => Box::new(pixels::Pixels),
+            Self::Conv4(spec) => Box::new(spec.clone()),
+            Self::ResNet20 => Box::new(CifarResNet { name: "ResNet20", blocks: 3 }),
+            Self::ResNet32 => Box::new(CifarResNet { name: "ResNet32", blocks: 5 }),
+            Self::ResNet44 => Box::new(CifarResNet { name: "ResNet44", blocks: 7 }),
+            Self::ResNet56 => Box::new(CifarResNet { name: "ResNet56", blocks: 9 }),
+            Self::ResNet18 => Box::new(ResNet::resnet18().named("ResNet18")),
+            Self::ResNet34 => Box::new(ResNet::resnet34().named("ResNet34")),
+            Self::ResNet50 => Box::new(ResNet::resnet50().named("ResNet50")),
+            Self::ResNet101 => Box::new(ResNet::resnet101().named("ResNet101")),
+            Self::ResNet152 => Box::new(ResNet::resnet152().named("ResNet152")),
+            Self::WideResNet50 => Box::new(ResNet::wide_resnet50_2().named("WideResNet50")),
+            Self::ResNeXt50 => Box::new(ResNet::resnext50_32x4d().named("ResNeXt50")),
+            Self::ResNet(spec) => Box::new(spec.clone().named("ResNet")),
+            Self::ViT(spec) => Box::new(vit::Spec::from(spec)),
+            Self::DinoV2(spec) => Box::new(vit::Spec::from(spec)),
+            Self::Clip(spec) => Box::new(vit::Spec::from(spec)),
+            Self::ConvNeXt(spec) => Box::new(spec.clone()),
+            Self::MobileNetV2(spec) => Box::new(spec.clone()),
         }
     }
 
     /// Builds it; `None` for [`Pixels`](Self::Pixels), which has nothing to build.
     pub fn build(&self, builder: &mut Builder<'_>) -> Option<Net> {
-        Some(match self.family() {
-            Family::Pixels => return None,
-            Family::Conv4(spec) => Net::Conv4(conv4::Conv4Net::build(builder, &spec)),
-            Family::CifarResNet(blocks) => Net::CifarResNet(cifar_resnet::CifarResNet::build(builder, blocks)),
-            Family::ResNet(spec) => Net::ResNet(resnet::ResNetNet::build(builder, &spec)),
-            Family::ViT(spec) => Net::ViT(vit::ViTNet::build(builder, &spec)),
-            Family::ConvNeXt(spec) => Net::ConvNeXt(convnext::ConvNeXtNet::build(builder, &spec)),
-            Family::MobileNetV2(spec) => Net::MobileNetV2(mobilenet::MobileNetV2Net::build(builder, &spec)),
-        })
+        self.architecture().build(builder)
     }
 
-    /// The tensors that a checkpoint must have.
-    pub fn tensors(&self, device: &Device) -> Vec<TensorShape> {
-        let mut builder = Builder::new(device, Values::Listed);
+    /// The tensors that a checkpoint must have. No device is opened.
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        let mut builder = Builder::listing();
         self.build(&mut builder);
         builder.shapes().to_vec()
     }
 
-    /// What is wanted of a checkpoint.
-    pub fn wanted(&self, device: &Device) -> Wanted {
-        let optional = self.classifier().map(|name| vec![format!("{name}.weight"), format!("{name}.bias")]);
+    /// What is wanted of a checkpoint. No device is opened.
+    pub fn wanted(&self) -> Wanted {
+        let architecture = self.architecture();
+        let optional = architecture.classifier().map(|name| vec![format!("{name}.weight"), format!("{name}.bias")]);
         Wanted {
-            tensors: self.tensors(device),
+            tensors: self.tensors(),
             optional: optional.unwrap_or_default(),
-            ignored: self.ignored(),
-            namings: self.namings(),
+            ignored: architecture.ignored(),
+            namings: architecture.namings(),
         }
     }
 
-    fn namings(&self) -> Vec<Naming> {
-        match self {
-            Self::Clip(_) => names::of_clip(),
-            _ => match self.family() {
-                Family::ResNet(spec) => names::of_resnet(&spec),
-                Family::ViT(_) => names::of_vit(),
-                Family::ConvNeXt(_) => names::of_convnext(),
-                _ => Vec::new(),
-            },
-        }
-    }
-
-    /// Beginnings of names of what only pretraining needs: the decoder of MAE, the token for hidden patches, and the projection
-    /// of CLIP where features are those before it.
-    fn ignored(&self) -> &'static [&'static str] {
-        match self {
-            Self::ViT(_) | Self::DinoV2(_) => &["mask_token", "decoder"],
-            Self::Clip(_) => &["proj", "embeddings.position_ids"],
-            _ => &[],
-        }
+    /// Its name as written in an experiment.
+    pub fn name(&self) -> &'static str {
+        self.architecture().name()
     }
 
     /// Channels of its input; `None` when it takes any.
     pub fn channels(&self) -> Option<usize> {
-        match self {
-            Self::Pixels => None,
-            Self::Conv4(spec) => Some(spec.channels as usize),
-            _ => Some(3),
-        }
+        self.architecture().channels()
+    }
+
+    /// Name of its own classifier in checkpoints, such as `fc`.
+    pub fn classifier(&self) -> Option<&'static str> {
+        self.architecture().classifier()
+    }
+
+    /// The places whose maps [`Net::stages`] gives, from the image to the end; none of [`Pixels`](Self::Pixels).
+    pub fn stages(&self) -> Vec<StageInfo> {
+        self.architecture().stages()
     }
 
     /// What is wrong with its parameters.
     pub fn invalid_because(&self) -> Option<&'static str> {
-        match self.family() {
-            Family::Pixels | Family::CifarResNet(_) => None,
-            Family::Conv4(spec) => spec.invalid_because(),
-            Family::ResNet(spec) => spec.invalid_because(),
-            Family::ViT(spec) => spec.invalid_because(),
-            Family::ConvNeXt(spec) => spec.invalid_because(),
-            Family::MobileNetV2(spec) => spec.invalid_because(),
-        }
+        self.architecture().invalid_because()
     }
 
-    /// Pixels that an image must at least have on a side.
+    /// Pixels that an image must at least have on each side.
     pub fn min_image_size(&self) -> usize {
-        match self.family() {
-            Family::Pixels => 1,
-            Family::Conv4(_) => 16,
-            Family::CifarResNet(_) => 4,
-            Family::ResNet(_) | Family::ConvNeXt(_) | Family::MobileNetV2(_) => 32,
-            Family::ViT(spec) => spec.min_image_size(),
-        }
+        self.architecture().min_image_size()
+    }
+
+    /// Why it cannot take images of this size: they are too small, or the patches of a transformer do not fit them. The end of a
+    /// sentence that begins with its name.
+    pub fn size_problem(&self, image: ImageSize) -> Option<String> {
+        self.architecture().size_problem(image)
+    }
+
+    /// Bytes of the largest tensor that one image of this size becomes on its way, the image itself among them.
+    pub fn largest_bytes(&self, channels: usize, image: ImageSize) -> u64 {
+        (self.architecture().largest_map(image).max(channels * image.area()) * size_of::<f32>()) as u64
     }
 
     /// Where its features are taken for a layer and a pool as written: a layer is `layer3` or, of a transformer, `block7`.
@@ -249,16 +231,12 @@ impl Backbone {
     /// # Errors
     /// Says what may be written.
     pub fn point(&self, layer: Option<&str>, pool: Option<Pool>) -> Result<FeaturePoint, String> {
-        let (word, count) = match self.family() {
-            Family::ResNet(_) | Family::ConvNeXt(_) => ("layer", 4),
-            Family::ViT(ref spec) => ("block", spec.depth()),
-            _ => ("", 0),
-        };
-        let is_vit = word == "block";
-        if count == 0 && (layer.is_some() || pool.is_some()) {
+        let architecture = self.architecture();
+        let usual = architecture.pool();
+        if !architecture.has_points() && (layer.is_some() || pool.is_some()) {
             return Err(format!("the features of {} are those of its last layer, as it pools them", self.name()));
         }
-        if pool.is_some_and(Pool::needs_class_token) && !is_vit {
+        if pool.is_some_and(Pool::needs_class_token) && !usual.needs_class_token() {
             return Err(format!("{} has no class token: use `Gap`, `GeM(…)` or `Flat`", self.name()));
         }
         if let Some(Pool::GeM { p }) = pool
@@ -266,115 +244,79 @@ impl Backbone {
         {
             return Err("the power of `GeM` must be from 0.1 to 100".to_owned());
         }
-        let layer = match layer {
-            None => None,
-            Some(text) => {
-                let number = text.strip_prefix(word).and_then(|n| n.parse().ok()).filter(|n| (1..=count).contains(n));
-                Some(number.ok_or_else(|| {
-                    format!("{} has no layer {text:?}: there are {word}1 to {word}{count}", self.name())
-                })?)
-            }
-        };
+        let layer = layer.map(|name| self.stage_number(name)).transpose()?;
         // The end of the network is the end, however it is written, but for what comes after the last stage of a ConvNeXt.
-        let layer =
-            layer.filter(|n| is_vit && *n != count || !is_vit && (*n != 4 || matches!(self, Self::ConvNeXt(_))));
-        let usual = if is_vit { Pool::Cls } else { Pool::Gap };
-        Ok(FeaturePoint { layer, pool: pool.filter(|p| *p != usual) })
+        let is_end = |number: &usize| *number == self.stages().len() && !architecture.goes_on_after_stages();
+        Ok(FeaturePoint { layer: layer.filter(|number| !is_end(number)), pool: pool.filter(|pool| *pool != usual) })
     }
 
-    /// Number of features for an input of `channels` × `side` × `side`; `None` when the input is too small.
-    pub fn features(&self, channels: usize, side: usize, point: &FeaturePoint) -> Option<usize> {
-        if side < self.min_image_size() {
-            return None;
-        }
-        let square = |side: usize| side * side;
-        let pool = point.pool;
-        Some(match self.family() {
-            Family::Pixels => channels * square(side),
-            Family::Conv4(spec) => spec.width as usize * square(side / 16),
-            Family::CifarResNet(_) => 64,
-            Family::ResNet(spec) => {
-                let stage = point.layer.unwrap_or(4);
-                pool.unwrap_or(Pool::Gap).features(spec.channels(stage), square(spec.side(stage, side)))
+    /// Number of the stage with this name, from 1.
+    fn stage_number(&self, name: &str) -> Result<usize, String> {
+        let stages = self.stages();
+        let found = stages.iter().position(|stage| stage.name == name);
+        found.map(|i| i + 1).ok_or_else(|| match (stages.first(), stages.last()) {
+            (Some(first), Some(last)) => {
+                format!("{} has no layer {name:?}: there are {} to {}", self.name(), first.name, last.name)
             }
-            Family::ViT(spec) => {
-                pool.unwrap_or(Pool::Cls).features(spec.width(point.layer.is_none()), spec.patches(side)?)
-            }
-            Family::ConvNeXt(spec) => {
-                let stage = point.layer.unwrap_or(4);
-                pool.unwrap_or(Pool::Gap).features(spec.channels(stage), square(ConvNeXt::side(stage, side)))
-            }
-            Family::MobileNetV2(spec) => spec.features(),
+            _ => format!("{} has no layers", self.name()),
         })
     }
 
-    /// Name of its own classifier in checkpoints, such as `fc`.
-    pub fn classifier(&self) -> Option<&'static str> {
-        match self.family() {
-            Family::Pixels | Family::Conv4(_) => None,
-            Family::CifarResNet(_) => Some("linear"),
-            Family::ResNet(_) => Some("fc"),
-            Family::ViT(_) if matches!(self, Self::ViT(_)) => Some("head"),
-            Family::ViT(_) => None,
-            Family::ConvNeXt(_) => Some("head"),
-            Family::MobileNetV2(_) => Some("classifier.1"),
-        }
-    }
-
-    /// Its name as written in an experiment.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Pixels => "Pixels",
-            Self::Conv4(_) => "Conv4",
-            Self::ResNet20 => "ResNet20",
-            Self::ResNet32 => "ResNet32",
-            Self::ResNet44 => "ResNet44",
-            Self::ResNet56 => "ResNet56",
-            Self::ResNet18 => "ResNet18",
-            Self::ResNet34 => "ResNet34",
-            Self::ResNet50 => "ResNet50",
-            Self::ResNet101 => "ResNet101",
-            Self::ResNet152 => "ResNet152",
-            Self::WideResNet50 => "WideResNet50",
-            Self::ResNeXt50 => "ResNeXt50",
-            Self::ResNet(_) => "ResNet",
-            Self::ViT(_) => "ViT",
-            Self::DinoV2(_) => "DinoV2",
-            Self::Clip(_) => "Clip",
-            Self::ConvNeXt(_) => "ConvNeXt",
-            Self::MobileNetV2(_) => "MobileNetV2",
-        }
+    /// Number of features for an input of `channels` × height × width; `None` when it cannot take that.
+    pub fn features(&self, channels: usize, image: ImageSize, point: &FeaturePoint) -> Option<usize> {
+        let architecture = self.architecture();
+        architecture.size_problem(image).is_none().then(|| architecture.features(channels, image, point))
     }
 }
 
 impl Net {
-    /// B × C × H × W → B × D
-    pub fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Tensor<2> {
-        let pooled = |activation: Activation, usual| activation.pool(point.pool.unwrap_or(usual));
+    fn network(&self) -> &dyn Network {
         match self {
-            Self::Conv4(net) => net.forward(x),
-            Self::CifarResNet(net) => net.forward(x),
-            Self::ResNet(net) => pooled(net.forward(x, point), Pool::Gap),
-            Self::ViT(net) => pooled(net.forward(x, point), Pool::Cls),
-            Self::ConvNeXt(net) => {
-                let features = pooled(net.forward(x, point), Pool::Gap);
-                // The norm at the end is made for pooled features.
-                if point.is_end() { net.finish(features) } else { features }
-            }
-            Self::MobileNetV2(net) => pooled(net.forward(x), Pool::Gap),
+            Self::Conv4(net) => net,
+            Self::CifarResNet(net) => net,
+            Self::ResNet(net) => net,
+            Self::ViT(net) => net,
+            Self::ConvNeXt(net) => net,
+            Self::MobileNetV2(net) => net,
         }
     }
 
-    /// The same function for inference on images of this side: batch normalisation folded into the convolutions, position
-    /// embeddings resized.
-    pub fn for_inference(self, side: usize) -> Self {
+    fn network_mut(&mut self) -> &mut dyn Network {
         match self {
-            Self::Conv4(net) => Self::Conv4(net.fold()),
-            Self::CifarResNet(net) => Self::CifarResNet(net.fold()),
-            Self::ResNet(net) => Self::ResNet(net.fold()),
-            Self::ViT(net) => Self::ViT(net.for_side(side)),
-            Self::ConvNeXt(net) => Self::ConvNeXt(net),
-            Self::MobileNetV2(net) => Self::MobileNetV2(net.fold()),
+            Self::Conv4(net) => net,
+            Self::CifarResNet(net) => net,
+            Self::ResNet(net) => net,
+            Self::ViT(net) => net,
+            Self::ConvNeXt(net) => net,
+            Self::MobileNetV2(net) => net,
         }
+    }
+
+    /// Features: B × C × H × W → B × D
+    pub fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Tensor<2> {
+        self.network().features(x, point)
+    }
+
+    /// The maps of several stages, for images of any height and width that [`Backbone::size_problem`] lets pass:
+    /// B × C × H × W → B × C' × H' × W' each, in the order of `wanted`.
+    ///
+    /// Stages count from 1 and are those of [`Backbone::stages`], which tells C' and H/H'. Of a transformer, they are the patches
+    /// after its blocks, normalised as at the end of the network, without class and register tokens. What comes after the last
+    /// stage wanted is not computed.
+    ///
+    /// # Panics
+    /// When there is no such stage.
+    pub fn stages(&self, x: Tensor<4>, wanted: &[usize]) -> Vec<Tensor<4>> {
+        let network = self.network();
+        let depth = network.depth();
+        assert!(wanted.iter().all(|stage| (1..=depth).contains(stage)), "stages count from 1 to {depth}: {wanted:?}");
+        network.stages(x, wanted)
+    }
+
+    /// The same function for inference on images of this size: batch normalisation folded into the convolutions, position
+    /// embeddings resized.
+    pub fn for_inference(mut self, image: ImageSize) -> Self {
+        self.network_mut().prepare(image);
+        self
     }
 }

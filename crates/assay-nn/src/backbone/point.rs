@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::layers::global_average_pool;
 
-/// How the activations of a layer become features.
+/// Reduction of the map of a layer to one row of features.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum Pool {
-    /// Global average over all positions; of a transformer, over the tokens of patches.
+    /// Average over all positions; of a transformer, over its patches, without the class token.
     Gap,
-    /// The class token of a transformer.
+    /// Class token of a transformer.
     Cls,
-    /// The class token and the average over patches, one after the other.
+    /// Class token of a transformer, followed by the average over its patches: twice as many features.
     ClsGap,
     /// Generalised mean over positions: the mean of the `p`-th powers, to the power 1/`p` (Radenović et al. 2018).
     GeM {
-        /// 1 is the average; large values come close to the maximum.
+        /// Power: 1 gives the average, large values come close to the maximum. Default: 3.0.
         #[serde(default = "cubic")]
         p: f32,
     },
-    /// None at all: every number, channel after channel (of a transformer, patch after patch).
+    /// No reduction: all numbers of the map, channel after channel; of a transformer, patch after patch.
     Flat,
 }
 
@@ -29,7 +29,7 @@ fn cubic() -> f32 {
     3.0
 }
 
-/// Which activations become features, and how.
+/// Place in a network where features are taken, and the pool that makes one row of its map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FeaturePoint {
     /// Stage or block, counted from 1; absent for the end of the network.
@@ -44,50 +44,28 @@ impl FeaturePoint {
     /// What the network itself ends in.
     pub const END: Self = Self { layer: None, pool: None };
 
-    /// Whether it is.
+    /// Whether this is what the network itself ends in.
     pub fn is_end(&self) -> bool {
         *self == Self::END
     }
 }
 
-/// What a network has computed at its point.
-pub enum Activation {
-    /// B × C × H × W
-    Map(Tensor<4>),
-    /// B × T × D: `before` tokens (the class token first), then one for each patch.
-    Tokens {
-        /// The tokens.
-        tokens: Tensor<3>,
-        /// Tokens that are not of patches.
-        prefix_tokens: usize,
-    },
-}
-
-impl Activation {
-    /// B × D
-    pub fn pool(self, pool: Pool) -> Tensor<2> {
-        match self {
-            Self::Map(map) => pool_map(map, pool),
-            Self::Tokens { tokens, prefix_tokens } => {
-                let [b, t, d] = tokens.dims();
-                let cls = || tokens.clone().slice([0..b, 0..1]).reshape([b, d]);
-                let patches = || tokens.clone().slice([0..b, prefix_tokens..t]);
-                match pool {
-                    Pool::Cls => cls(),
-                    Pool::Gap => patches().mean_dim(1).reshape([b, d]),
-                    Pool::ClsGap => Tensor::cat(vec![cls(), patches().mean_dim(1).reshape([b, d])], 1),
-                    Pool::GeM { .. } => {
-                        let map = patches().swap_dims(1, 2).reshape([b, d, t - prefix_tokens, 1]);
-                        pool_map(map, pool)
-                    }
-                    Pool::Flat => patches().reshape([b, (t - prefix_tokens) * d]),
-                }
-            }
-        }
+/// Pools tokens, the first `prefix` of which (the class token before all) are not of patches: B × T × D → B × D'
+pub fn pool_tokens(tokens: Tensor<3>, prefix: usize, pool: Pool) -> Tensor<2> {
+    let [b, t, d] = tokens.dims();
+    let cls = || tokens.clone().slice([0..b, 0..1]).reshape([b, d]);
+    let patches = || tokens.clone().slice([0..b, prefix..t]);
+    match pool {
+        Pool::Cls => cls(),
+        Pool::Gap => patches().mean_dim(1).reshape([b, d]),
+        Pool::ClsGap => Tensor::cat(vec![cls(), patches().mean_dim(1).reshape([b, d])], 1),
+        Pool::GeM { .. } => pool_map(patches().swap_dims(1, 2).reshape([b, d, t - prefix, 1]), pool),
+        Pool::Flat => patches().reshape([b, (t - prefix) * d]),
     }
 }
 
-fn pool_map(map: Tensor<4>, pool: Pool) -> Tensor<2> {
+/// Pools a map: B × C × H × W → B × D
+pub fn pool_map(map: Tensor<4>, pool: Pool) -> Tensor<2> {
     match pool {
         Pool::GeM { p } => {
             // Below this the derivative of the power is of no use; authors clamp there.

@@ -3,33 +3,36 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How position embeddings are resized; for the size that they were trained at, nothing is done.
+use crate::input::ImageSize;
+
+/// Interpolation of the position embeddings of a transformer for images of another size than it was trained on. At the size
+/// that it was trained on, they stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Positions {
-    /// torch's bicubic interpolation to the new grid: MAE, DeiT, Hugging Face.
+    /// Bicubic interpolation of torch. For MAE, DeiT and Hugging Face.
     #[default]
     Bicubic,
-    /// The same with a scale of (new side + 0.1) / old side: DINO, and DINOv2 without registers.
+    /// Bicubic interpolation by the factor (new side + 0.1) / old side. For DINO, and DINOv2 without registers.
     BicubicOffset,
-    /// With antialiasing: timm, and DINOv2 with registers.
+    /// Bicubic interpolation with antialiasing. For timm, and DINOv2 with registers.
     BicubicAntialias,
 }
 
-/// Resizes a grid of `from` × `from` rows of `dim` numbers to `to` × `to` rows, as `torch.nn.functional.interpolate` does.
-pub fn resize(grid: &[f32], from: usize, to: usize, dim: usize, how: Positions) -> Vec<f32> {
-    let weights = weights(from, to, how);
+/// Resizes a grid of embeddings with `dim` numbers each, row by row, as `torch.nn.functional.interpolate` does.
+pub fn resize(grid: &[f32], (from, to): (ImageSize, ImageSize), dim: usize, how: Positions) -> Vec<f32> {
     // Columns first, then rows: row-major (y, x, d).
-    let mut wide = vec![0.0; from * to * dim];
-    for y in 0..from {
-        for (x, taps) in weights.iter().enumerate() {
-            let out = &mut wide[(y * to + x) * dim..][..dim];
-            add(out, taps, |source| &grid[(y * from + source) * dim..][..dim]);
+    let mut wide = vec![0.0; from.height * to.width * dim];
+    let columns = weights(from.width, to.width, how);
+    for y in 0..from.height {
+        for (x, taps) in columns.iter().enumerate() {
+            let out = &mut wide[(y * to.width + x) * dim..][..dim];
+            add(out, taps, |source| &grid[(y * from.width + source) * dim..][..dim]);
         }
     }
-    let mut resized = vec![0.0; to * to * dim];
-    for (y, taps) in weights.iter().enumerate() {
-        let out = &mut resized[y * to * dim..][..to * dim];
-        add(out, taps, |source| &wide[source * to * dim..][..to * dim]);
+    let row = to.width * dim;
+    let mut resized = vec![0.0; to.height * row];
+    for (y, taps) in weights(from.height, to.height, how).iter().enumerate() {
+        add(&mut resized[y * row..][..row], taps, |source| &wide[source * row..][..row]);
     }
     resized
 }
@@ -89,11 +92,11 @@ mod tests {
     #[test]
     fn a_constant_stays_constant() {
         for how in [Positions::Bicubic, Positions::BicubicOffset, Positions::BicubicAntialias] {
-            for to in [3, 5, 9, 16] {
-                assert!(
-                    resize(&[2.5; 7 * 7 * 2], 7, to, 2, how).iter().all(|v| (v - 2.5).abs() < 1e-5),
-                    "{how:?} {to}"
-                );
+            for [height, width] in [[3, 3], [5, 9], [9, 7], [16, 16]] {
+                let to = ImageSize { height, width };
+                let resized = resize(&[2.5; 7 * 7 * 2], (ImageSize::square(7), to), 2, how);
+                assert_eq!(resized.len(), 2 * to.area());
+                assert!(resized.iter().all(|v| (v - 2.5).abs() < 1e-5), "{how:?} {to}");
             }
         }
     }

@@ -10,31 +10,34 @@ use burn::tensor::{Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::point::{Activation, FeaturePoint};
+use super::architecture::{Architecture, Network, StageInfo, after_steps};
+use super::point::{FeaturePoint, Pool, pool_tokens};
 use super::positions::{Positions, resize};
+use super::{Net, names};
 use crate::builder::{Builder, Init};
+use crate::input::ImageSize;
 use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
 
-/// How large a transformer is.
+/// Size of a vision transformer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ViTSize {
-    /// 192 features, 12 blocks, 3 heads.
+    /// 192 features, 12 blocks, 3 attention heads.
     Tiny,
-    /// 384 features, 12 blocks, 6 heads.
+    /// 384 features, 12 blocks, 6 attention heads.
     Small,
-    /// 768 features, 12 blocks, 12 heads.
+    /// 768 features, 12 blocks, 12 attention heads.
     Base,
-    /// 1024 features, 24 blocks, 16 heads.
+    /// 1024 features, 24 blocks, 16 attention heads.
     Large,
-    /// 1280 features, 32 blocks, 16 heads.
+    /// 1280 features, 32 blocks, 16 attention heads.
     Huge,
-    /// Any other.
+    /// Another size.
     Custom {
-        /// Features of a token.
+        /// Features of each token.
         width: u32,
-        /// Blocks.
+        /// Number of blocks.
         depth: u32,
-        /// Heads of the attention; `width` is a multiple.
+        /// Attention heads of a block; they divide `width`.
         heads: u32,
     },
 }
@@ -59,58 +62,62 @@ struct Shape {
     heads: usize,
 }
 
-/// Parameters of a vision transformer.
+/// Parameters of a vision transformer. It takes images whose sides are multiples of `patch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ViT {
-    /// How large it is.
+    /// Size of the network.
     pub size: ViTSize,
-    /// Side of a patch in pixels.
+    /// Side of a patch, in pixels. Default: 16.
     #[serde(default = "patch_16")]
     pub patch: u32,
-    /// Side of the images that its position embeddings are for, in pixels.
+    /// Side of the images that the checkpoint was trained on, in pixels; position embeddings are resized for others. Default:
+    /// 224.
     #[serde(default = "image_224")]
     pub trained_at: u32,
-    /// How these are resized for other images.
+    /// Interpolation of position embeddings for images of another size than `trained_at`. Default: `Bicubic`.
     #[serde(default)]
     pub positions: Positions,
 }
 
-/// Parameters of DINOv2's transformers.
+/// Parameters of a DINOv2 transformer. It takes images whose sides are multiples of `patch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DinoV2 {
-    /// How large it is.
+    /// Size of the network.
     pub size: ViTSize,
-    /// Register tokens: 0 or 4.
+    /// Number of register tokens: 4 in checkpoints with registers. Default: 0.
     #[serde(default)]
     pub registers: u32,
-    /// Side of a patch in pixels.
+    /// Side of a patch, in pixels. Default: 14.
     #[serde(default = "patch_14")]
     pub patch: u32,
-    /// Side of the images that its position embeddings are for, in pixels.
+    /// Side of the images that the checkpoint was trained on, in pixels; position embeddings are resized for others. Default:
+    /// 518.
     #[serde(default = "image_518")]
     pub trained_at: u32,
-    /// How these are resized; `BicubicAntialias` with registers and `BicubicOffset` without, where nothing is said.
+    /// Interpolation of position embeddings for images of another size than `trained_at`. Default: `BicubicAntialias` with
+    /// registers, `BicubicOffset` without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positions: Option<Positions>,
 }
 
-/// Parameters of CLIP's image tower.
+/// Parameters of the image tower of CLIP. It takes images whose sides are multiples of `patch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Clip {
-    /// How large it is.
+    /// Size of the network. Default: `Base`.
     #[serde(default = "base")]
     pub size: ViTSize,
-    /// Side of a patch in pixels: 32 or 16.
+    /// Side of a patch, in pixels; 32 or 16 in published checkpoints. Default: 32.
     #[serde(default = "patch_32")]
     pub patch: u32,
-    /// Side of the images that its position embeddings are for, in pixels.
+    /// Side of the images that the checkpoint was trained on, in pixels; position embeddings are resized for others. Default:
+    /// 224.
     #[serde(default = "image_224")]
     pub trained_at: u32,
-    /// Features of the space that it shares with texts; with them, features are projected into it. Without, they are those
-    /// before the projection, as the linear probes of Radford et al. (2021) use them.
+    /// Number of features of the space that images share with texts, 512 in published checkpoints of `Base`; features are
+    /// projected into it. Default: no projection, as in the linear probes of Radford et al. (2021).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projected: Option<u32>,
 }
@@ -201,28 +208,75 @@ impl From<&Clip> for Spec {
 }
 
 impl Spec {
-    pub(super) fn depth(&self) -> usize {
-        self.shape.depth
+    /// Patches of an image.
+    fn patches(&self, image: ImageSize) -> usize {
+        image.map(|side| side / self.patch.max(1)).area()
+    }
+}
+
+impl Architecture for Spec {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Timm => "ViT",
+            Kind::DinoV2 => "DinoV2",
+            Kind::Clip => "Clip",
+        }
     }
 
-    /// Features of a token at the end of the network, or inside it.
-    pub(super) fn width(&self, is_end: bool) -> usize {
-        self.projected.filter(|_| is_end).unwrap_or(self.shape.width)
+    fn build(&self, builder: &mut Builder<'_>) -> Option<Net> {
+        Some(Net::ViT(ViTNet::build(builder, self)))
     }
 
-    /// Patches of an image; `None` when it has none.
-    pub(super) fn patches(&self, side: usize) -> Option<usize> {
-        let grid = side / self.patch;
-        (grid > 0).then_some(grid * grid)
+    fn stages(&self) -> Vec<StageInfo> {
+        let (channels, stride) = (self.shape.width, self.patch);
+        let stage = |i| StageInfo { name: format!("block{i}"), channels, stride, rounds_up: false };
+        (1..=self.shape.depth).map(stage).collect()
     }
 
-    /// Pixels that an image must at least have on a side.
-    pub(super) fn min_image_size(&self) -> usize {
+    /// The hidden layer of a block, or the weights of its attention.
+    fn largest_map(&self, image: ImageSize) -> usize {
+        let tokens = self.patches(image) + 1 + self.registers;
+        tokens * (4 * self.shape.width).max(self.shape.heads * tokens)
+    }
+
+    fn min_image_size(&self) -> usize {
         self.patch
     }
 
-    /// What is wrong with the numbers.
-    pub(super) fn invalid_because(&self) -> Option<&'static str> {
+    fn pool(&self) -> Pool {
+        Pool::Cls
+    }
+
+    fn end_channels(&self) -> Option<usize> {
+        self.projected
+    }
+
+    fn classifier(&self) -> Option<&'static str> {
+        (self.kind == Kind::Timm).then_some("head")
+    }
+
+    fn namings(&self) -> Vec<assay_weights::Naming> {
+        if self.kind == Kind::Clip { names::of_clip() } else { names::of_vit() }
+    }
+
+    /// The decoder of MAE, the token for hidden patches, and the projection of CLIP where features are those before it.
+    fn ignored(&self) -> &'static [&'static str] {
+        if self.kind == Kind::Clip { &["proj", "embeddings.position_ids"] } else { &["mask_token", "decoder"] }
+    }
+
+    fn size_problem(&self, image: ImageSize) -> Option<String> {
+        let patch = self.patch;
+        let is_multiple = image.height.is_multiple_of(patch) && image.width.is_multiple_of(patch);
+        if image.least_side() < patch {
+            Some(format!("needs images of at least {patch}×{patch} pixels, and these have {image}"))
+        } else if !is_multiple {
+            Some(format!("cuts images into patches of {patch}×{patch} pixels, and {image} is no multiple of that"))
+        } else {
+            None
+        }
+    }
+
+    fn invalid_because(&self) -> Option<&'static str> {
         let Shape { width, depth, heads } = self.shape;
         if !(1..=8192).contains(&width) || !(1..=128).contains(&depth) {
             Some("`width` must be from 1 to 8192, and `depth` from 1 to 128")
@@ -255,6 +309,9 @@ pub struct ViTNet {
     norm: LayerNorm,
     projection: Option<Param<Tensor<2>>>,
     patch: usize,
+    /// The grid that `embedding` is for.
+    #[module(skip)]
+    known_grid: ImageSize,
     #[module(skip)]
     positions: Positions,
 }
@@ -311,7 +368,7 @@ const CLIP: Names = Names {
 const SMALL: Init = Init::Normal(0.02);
 
 impl ViTNet {
-    pub(super) fn build(builder: &mut Builder<'_>, spec: &Spec) -> Self {
+    fn build(builder: &mut Builder<'_>, spec: &Spec) -> Self {
         let is_clip = spec.kind == Kind::Clip;
         let names = if is_clip { CLIP } else { TIMM };
         let epsilon = if is_clip { 1e-5 } else { 1e-6 };
@@ -323,7 +380,7 @@ impl ViTNet {
             ..ConvSpec::new(3, width, spec.patch, spec.patch)
         };
         let patches = Conv::build(builder, names.patches, conv);
-        let positions = spec.patches(spec.trained_at).unwrap_or(0) + 1;
+        let positions = spec.patches(ImageSize::square(spec.trained_at)) + 1;
         // Where timm has axes of one, the builder takes them away.
         let lead: &[usize] = if is_clip { &[] } else { &[1] };
         let token_lead: &[usize] = if is_clip { &[] } else { &[1, 1] };
@@ -346,59 +403,99 @@ impl ViTNet {
             norm,
             projection,
             patch: spec.patch,
+            known_grid: ImageSize::square(spec.trained_at / spec.patch),
             positions: spec.positions,
         }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>, point: &FeaturePoint) -> Activation {
-        let side = x.dims()[2] / self.patch;
+    /// The tokens that go into the first block, and the grid of those that are patches.
+    fn embed(&self, x: Tensor<4>) -> (Tensor<3>, ImageSize) {
         let x = self.patches.forward(x);
         let [b, d, h, w] = x.dims();
+        let grid = ImageSize { height: h, width: w };
         let x = x.reshape([b, d, h * w]).swap_dims(1, 2);
         let class: Tensor<3> = self.class_token.val().unsqueeze();
         let x = Tensor::cat(vec![class.expand([b, 1, d]), x], 1);
-        let mut x = x + self.embedding(side).unsqueeze();
-        let mut prefix_tokens = 1;
+        let mut x = x + self.embedding(grid).unsqueeze();
         if let Some(registers) = &self.registers {
             let registers: Tensor<3> = registers.val().unsqueeze();
             let count = registers.dims()[1];
             let (class, patches) = (x.clone().slice([0..b, 0..1]), x.slice([0..b, 1..h * w + 1]));
             x = Tensor::cat(vec![class, registers.expand([b, count, d]), patches], 1);
-            prefix_tokens += count;
         }
         if let Some(norm) = &self.pre_norm {
             x = norm.forward(x);
         }
-        let depth = point.layer.unwrap_or(self.blocks.len());
-        // Deviation: CLIP normalises the class token alone, which gives the same class token.
-        let mut tokens = self.norm.forward(self.blocks[..depth].iter().fold(x, |x, block| block.forward(x)));
-        if let (Some(projection), None) = (&self.projection, point.layer) {
-            let [b, t, d] = tokens.dims();
-            let projected = tokens.reshape([b * t, d]).matmul(projection.val());
-            let output = projected.dims()[1];
-            tokens = projected.reshape([b, t, output]);
-        }
-        Activation::Tokens { tokens, prefix_tokens }
+        (x, grid)
     }
 
-    /// Position embeddings for a grid of this side.
-    fn embedding(&self, side: usize) -> Tensor<2> {
-        let [count, dim] = self.embedding.dims();
-        let known = (count - 1).isqrt();
-        if side == known {
+    /// The tokens after the wanted blocks, normalised, as at the end of the network; and the grid of those that are patches.
+    fn tokens(&self, x: Tensor<4>, wanted: &[usize]) -> (Vec<Tensor<3>>, ImageSize) {
+        let (x, grid) = self.embed(x);
+        let found = after_steps(x, wanted, |i, x| self.blocks[i - 1].forward(x));
+        // Deviation: CLIP normalises the class token alone, which gives the same class token.
+        (found.into_iter().map(|tokens| self.norm.forward(tokens)).collect(), grid)
+    }
+
+    fn project(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let Some(projection) = &self.projection else { return tokens };
+        let [b, t, d] = tokens.dims();
+        let projected = tokens.reshape([b * t, d]).matmul(projection.val());
+        let output = projected.dims()[1];
+        projected.reshape([b, t, output])
+    }
+
+    /// Tokens that are not of patches: the class token and the registers.
+    fn prefix_tokens(&self) -> usize {
+        1 + self.registers.as_ref().map_or(0, |registers| registers.dims()[0])
+    }
+
+    /// Position embeddings for a grid of this size.
+    fn embedding(&self, grid: ImageSize) -> Tensor<2> {
+        let [_, dim] = self.embedding.dims();
+        if grid == self.known_grid {
             return self.embedding.val();
         }
         let numbers: Vec<f32> = self.embedding.val().into_data().iter::<f32>().collect();
-        let (class, grid) = numbers.split_at(dim);
-        let resized = [class, &resize(grid, known, side, dim, self.positions)].concat();
-        Tensor::from_data(TensorData::new(resized, [side * side + 1, dim]), &self.embedding.val().device())
+        let (class, known) = numbers.split_at(dim);
+        let resized = [class, &resize(known, (self.known_grid, grid), dim, self.positions)].concat();
+        Tensor::from_data(TensorData::new(resized, [grid.area() + 1, dim]), &self.embedding.val().device())
+    }
+}
+
+impl Network for ViTNet {
+    fn depth(&self) -> usize {
+        self.blocks.len()
     }
 
-    /// The same function of images of this side, whose position embeddings are resized once.
-    pub(super) fn for_side(mut self, side: usize) -> Self {
-        let embedding = self.embedding(side / self.patch);
-        self.embedding = Param::initialized(ParamId::new(), embedding);
-        self
+    /// Class and register tokens are left out; maps are normalised as at the end of the network, and not projected.
+    fn stages(&self, x: Tensor<4>, wanted: &[usize]) -> Vec<Tensor<4>> {
+        let (found, ImageSize { height, width }) = self.tokens(x, wanted);
+        let map = |tokens: Tensor<3>| {
+            let [b, t, d] = tokens.dims();
+            let patches = tokens.slice([0..b, self.prefix_tokens()..t]);
+            patches.swap_dims(1, 2).reshape([b, d, height, width])
+        };
+        found.into_iter().map(map).collect()
+    }
+
+    /// Position embeddings are resized once.
+    fn prepare(&mut self, image: ImageSize) {
+        let grid = image.map(|side| side / self.patch);
+        self.embedding = Param::initialized(ParamId::new(), self.embedding(grid));
+        self.known_grid = grid;
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Cls
+    }
+
+    fn features(&self, x: Tensor<4>, point: &FeaturePoint) -> Tensor<2> {
+        let mut tokens = self.tokens(x, &[point.layer.unwrap_or(self.depth())]).0.remove(0);
+        if point.layer.is_none() {
+            tokens = self.project(tokens);
+        }
+        pool_tokens(tokens, self.prefix_tokens(), point.pool.unwrap_or(Pool::Cls))
     }
 }
 

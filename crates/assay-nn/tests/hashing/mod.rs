@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use assay_nn::device::{DeviceChoice, OpenDevice, open};
-use assay_nn::{Backbone, Dtype, RawTensor};
+use assay_nn::{Backbone, Dtype, ImageSize, RawTensor};
 
 pub fn cpu() -> OpenDevice {
     open(DeviceChoice::Cpu).unwrap()
@@ -26,7 +26,7 @@ pub fn hashed(count: usize, stream: u64) -> Vec<f64> {
 
 /// `hashing.tensors` of the scripts.
 pub fn hashed_tensors(backbone: &Backbone) -> BTreeMap<String, RawTensor> {
-    let mut shapes = backbone.tensors(&cpu().device);
+    let mut shapes = backbone.tensors();
     shapes.sort_by(|a, b| a.name.cmp(&b.name));
     let tensor = |(k, spec): (u64, assay_nn::TensorShape)| {
         let values = hashed(spec.shape.iter().product(), k);
@@ -45,7 +45,12 @@ pub fn hashed_tensors(backbone: &Backbone) -> BTreeMap<String, RawTensor> {
 
 /// The two images that the scripts compute features of: 2 × channels × side × side numbers.
 pub fn image(channels: usize, side: usize) -> Vec<f32> {
-    hashed(2 * channels * side * side, 77).into_iter().map(|v| v as f32).collect()
+    image_of(channels, ImageSize::square(side))
+}
+
+/// The same of any height and width.
+pub fn image_of(channels: usize, size: ImageSize) -> Vec<f32> {
+    hashed(2 * channels * size.area(), 77).into_iter().map(|v| v as f32).collect()
 }
 
 /// The largest difference, relative to the largest of the expected numbers.
