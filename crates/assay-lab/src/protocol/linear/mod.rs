@@ -195,7 +195,7 @@ impl Linear {
             (None, Solver::Logistic) => study_grid(),
             (None, Solver::Ridge) => log_space(-6.0, 6.0, 25),
             (None, Solver::Lda) => vec![0.0, 0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9],
-            (None, Solver::NearestCentroid) => vec![0.0],
+            (None, Solver::NearestCentroid) => vec![1.0],
         };
         values.sort_by(|a, b| if self.solver == Solver::Logistic { b.total_cmp(a) } else { a.total_cmp(b) });
         values.dedup();
