@@ -47,6 +47,18 @@ fn crates_depend_in_one_direction() {
     }
 }
 
+/// With it, CubeCL 0.11 writes invalid SPIR-V, and matrix products of many shapes come out wrong without an error.
+#[test]
+fn no_feature_asks_for_spirv() {
+    for name in ["assay-nn", "assay-lab", "assay-cli"] {
+        let text = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        for line in lines.filter(|line| line.contains("vulkan") || line.contains("spirv")) {
+            panic!("{name} has {line}");
+        }
+    }
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -182,7 +182,10 @@ fn a_backbone_is_written_as_it_always_was() {
     for (text, expected) in [
         (r#""ResNet20""#, r#""ResNet20""#),
         (r#"{"Conv4":{}}"#, r#"{"Conv4":{"channels":3,"width":64}}"#),
-        (r#"{"ViT":{"size":"Small"}}"#, r#"{"ViT":{"size":"Small","patch":16,"trained_at":224,"positions":"Bicubic"}}"#),
+        (
+            r#"{"ViT":{"size":"Small"}}"#,
+            r#"{"ViT":{"size":"Small","patch":16,"trained_at":224,"positions":"Bicubic"}}"#,
+        ),
         (r#"{"DinoV2":{"size":"Small"}}"#, r#"{"DinoV2":{"size":"Small","registers":0,"patch":14,"trained_at":518}}"#),
         (r#"{"Clip":{}}"#, r#"{"Clip":{"size":"Base","patch":32,"trained_at":224}}"#),
         (r#"{"ConvNeXt":{"size":"Tiny"}}"#, r#"{"ConvNeXt":{"size":"Tiny"}}"#),
