@@ -173,3 +173,34 @@ pub fn collect<M: Module>(module: &M, known: &BTreeMap<u64, TensorShape>) -> BTr
     module.visit(&mut collector);
     collector.found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::Backbone;
+
+    #[test]
+    fn what_is_listed_is_not_made() {
+        let mut builder = Builder::listing();
+        // More than any memory holds.
+        let weight = builder.squeezed("weight", &[1], [1 << 30, 1 << 30], Init::Ones);
+        assert!(!weight.is_initialized());
+        assert!(builder.batch_norm("bn", 1 << 40).is_none());
+        let listed: Vec<_> = builder.shapes().iter().map(|t| (t.name.as_str(), t.shape.len())).collect();
+        let statistics = ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"].map(|name| (name, 1));
+        assert_eq!(listed, [[("weight", 3)].as_slice(), &statistics].concat());
+    }
+
+    #[test]
+    fn a_list_is_what_is_built() {
+        let device = crate::device::open(crate::device::DeviceChoice::Cpu).unwrap().device;
+        for backbone in [Backbone::ResNet20, Backbone::Conv4(crate::Conv4 { channels: 1, width: 2 })] {
+            let mut builder = Builder::new(&device, Values::Random(1));
+            let net = backbone.build(&mut builder).unwrap();
+            let made = collect(&net, &builder.by_id());
+            let mut listed: Vec<_> = backbone.tensors().into_iter().map(|t| (t.name, t.shape)).collect();
+            listed.sort();
+            assert_eq!(made.into_iter().map(|(name, t)| (name, t.shape)).collect::<Vec<_>>(), listed);
+        }
+    }
+}
