@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::jpeg;
 
+/// Version of decoded and resized pixels, which is in every key that depends on them. Raise it whenever the same file and the
+/// same [`ImageSpec`](crate::ImageSpec) give other pixels, or an image is refused that was not, or the reverse.
+pub const PIXELS: u32 = 2; // 1 – decoders in Rust for JPEG; 2 – libjpeg
+
 /// What a pixel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Color {
@@ -45,9 +49,22 @@ pub enum ImageError {
     /// The image is damaged.
     #[error("it is damaged: {0}")]
     Damaged(String),
+    /// The content is not what the plan was made with.
+    #[error(
+        "its content is not what it was when the experiment was planned; nothing was kept of this step: run again"
+    )]
+    Changed,
     /// The preprocessing does not apply to an image of this size.
     #[error("{0}")]
     Unsuitable(String),
+}
+
+impl ImageError {
+    /// Whether the content itself is at fault, so that the same bytes fail again. A file that changed, or could not be read
+    /// this time, says nothing about the image that was planned.
+    pub fn is_of_the_content(&self) -> bool {
+        !matches!(self, Self::Unreadable(_) | Self::Changed)
+    }
 }
 
 /// Decoded pixels, row by row, channels last, 8 bits each.

@@ -6,6 +6,7 @@
 //!
 //! **Invariant.** No Burn and no engine: files in, numbers out. Files are not trusted: sizes are bounded before memory is taken.
 
+mod archive;
 pub mod augment;
 pub mod datasets;
 mod decode;
@@ -20,11 +21,12 @@ mod mat;
 mod omniglot;
 mod preprocess;
 mod resize;
+mod regular;
 pub mod shards;
 mod source;
 mod tables;
 
-pub use decode::{Color, ImageError, Picture};
+pub use decode::{Color, ImageError, PIXELS, Picture};
 pub use digests::{Digests, Direct};
 pub use episodes::{EpisodeError, EpisodeShape, Episodes};
 pub use folder::image_folder;
@@ -33,5 +35,6 @@ pub use manifest::{Label, Manifest, OfficialEpisode, Presence, Sample, Split, Su
 pub use omniglot::{omniglot, omniglot_runs};
 pub use preprocess::{ImageSpec, ImageStep, Resize};
 pub use resize::{Filter, resize};
-pub use source::{Container, ImageSource};
+pub use regular::open_regular;
+pub use source::{ImageSource, Packed};
 pub use tables::{CsvColumns, ParquetColumns, csv_table, parquet_table, split_of};

@@ -37,7 +37,7 @@ fn check(name: &str, manifest: &Manifest, keeps_order: bool) {
     for sample in &manifest.samples {
         let split = format!("{:?}", sample.split).to_lowercase();
         found.push((split, sample.path.clone(), shown(manifest, &sample.label)));
-        sample.source.picture(Color::Rgb).unwrap_or_else(|e| panic!("{name}: {}: {e}", sample.path));
+        sample.picture(Color::Rgb).unwrap_or_else(|e| panic!("{name}: {}: {e}", sample.path));
     }
     if !keeps_order {
         let order = |a: &(String, String, Value), b: &(String, String, Value)| (&a.0, &a.1).cmp(&(&b.0, &b.1));
