@@ -25,6 +25,8 @@ enum Kind {
     Tar(Vec<(String, u64, u64)>),
 }
 
+/// Most bytes of a name or of another extension of a member's header, which are read into memory.
+const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 /// Most members that an archive may have.
 const MAX_MEMBERS: usize = 50_000_000;
 
@@ -116,6 +118,7 @@ fn open_zip(path: &Path) -> anyhow::Result<zip::ZipArchive<BufReader<File>>> {
 
 fn tar_members(path: &Path) -> anyhow::Result<Vec<(String, u64, u64)>> {
     let damaged = || format!("{} is not a tar file that can be read", path.display());
+    check_extensions(path).with_context(damaged)?;
     let mut archive = tar::Archive::new(open_regular(path).with_context(damaged)?);
     let mut members = Vec::new();
     for entry in archive.entries_with_seek().with_context(damaged)? {
@@ -129,4 +132,23 @@ fn tar_members(path: &Path) -> anyhow::Result<Vec<(String, u64, u64)>> {
         }
     }
     Ok(members)
+}
+
+/// Looks at the lengths of long names and the like, before the library reads them whole.
+fn check_extensions(path: &Path) -> anyhow::Result<()> {
+    let mut archive = tar::Archive::new(open_regular(path)?);
+    for entry in archive.entries_with_seek()?.raw(true) {
+        let entry = entry?;
+        let kind = entry.header().entry_type();
+        let is_extension = kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions();
+        ensure!(
+            !is_extension || entry.size() <= MAX_EXTENSION_BYTES,
+            "the name of a member has {} bytes, and at most {MAX_EXTENSION_BYTES} are read",
+            entry.size()
+        );
+    }
+    Ok(())
 }

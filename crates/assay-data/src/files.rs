@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail, ensure};
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
+use crate::archive::Archive;
 use crate::decode::ImageError;
 use crate::digests::Digests;
-use crate::archive::Archive;
 use crate::regular::read_regular;
 use crate::source::ImageSource;
 
@@ -130,9 +130,8 @@ impl Files {
 /// Reads a small file.
 pub(crate) fn read(source: &ImageSource) -> anyhow::Result<Vec<u8>> {
     match source {
-        ImageSource::File(path) => {
-            read_regular(path, MAX_TEXT)?.with_context(|| format!("it has more than the {MAX_TEXT} bytes that are read"))
-        }
+        ImageSource::File(path) => read_regular(path, MAX_TEXT)?
+            .with_context(|| format!("it has more than the {MAX_TEXT} bytes that are read")),
         ImageSource::Member { archive, index } => Ok(archive.read(*index)?),
         _ => bail!("it is not a file"),
     }
@@ -186,11 +185,15 @@ pub(crate) fn content_digests(
     }
     let archive_digest = of_file(source)?;
     let wanted: Vec<u8> = members.iter().flat_map(|(_, index)| (*index as u64).to_le_bytes()).collect();
-    let bytes = digests.memo(&format!("archive members {ARCHIVE_READER}"), &[archive_digest.as_bytes(), &wanted], &mut || {
-        let hashed: Result<Vec<_>, ImageError> =
-            members.iter().map(|(archive, index)| Ok(*blake3::hash(&archive.read(*index)?).as_bytes())).collect();
-        Ok(hashed.with_context(|| format!("reading {}", source.display()))?.concat())
-    })?;
+    let bytes = digests.memo(
+        &format!("archive members {ARCHIVE_READER}"),
+        &[archive_digest.as_bytes(), &wanted],
+        &mut || {
+            let hashed: Result<Vec<_>, ImageError> =
+                members.iter().map(|(archive, index)| Ok(*blake3::hash(&archive.read(*index)?).as_bytes())).collect();
+            Ok(hashed.with_context(|| format!("reading {}", source.display()))?.concat())
+        },
+    )?;
     ensure!(bytes.len() == 32 * sources.len(), "the digests kept of {} are incomplete", source.display());
     Ok(bytes.chunks_exact(32).map(|c| blake3::Hash::from_bytes(c.try_into().expect("32 bytes"))).collect())
 }

@@ -9,8 +9,9 @@ use assay_pickle::Value;
 use crate::decode::ImageError;
 use crate::digests::Digests;
 use crate::files::{Files, read};
-use crate::manifest::{Label, Manifest, Sample, Split};
+use crate::manifest::{Manifest, Sample, Split};
 use crate::source::{Container, Content, ImageSource, Packed, planes_digest};
+use crate::target::Targets;
 
 /// Bytes of an image: a plane of red, one of green, one of blue.
 const IMAGE: usize = 3 * SIDE * SIDE;
@@ -130,13 +131,13 @@ fn add_batch(
     let content = base.digests(&[&source], digests)?[0];
     let tag = format!("{version:?}");
     // For each image its digest and its label.
-    let listed = digests.memo(&format!("cifar batch {CIFAR_READER}"), &[content.as_bytes(), tag.as_bytes()], &mut || {
-        let (labels, pixels) = parse(&read(&source)?, version)?;
-        let image = |(pixels, label): (&[u8], &u8)| {
-            [planes_digest(SIDE, pixels).as_bytes().as_slice(), &[*label]].concat()
-        };
-        Ok(pixels.chunks_exact(IMAGE).zip(&labels).flat_map(image).collect())
-    })?;
+    let listed =
+        digests.memo(&format!("cifar batch {CIFAR_READER}"), &[content.as_bytes(), tag.as_bytes()], &mut || {
+            let (labels, pixels) = parse(&read(&source)?, version)?;
+            let image =
+                |(pixels, label): (&[u8], &u8)| [planes_digest(SIDE, pixels).as_bytes().as_slice(), &[*label]].concat();
+            Ok(pixels.chunks_exact(IMAGE).zip(&labels).flat_map(image).collect())
+        })?;
     let path = source.file().map_or_else(|| base.source().to_owned(), Path::to_owned);
     let batch = Packed::new(Batch { path, source, version, pixels: Mutex::default() });
     let known = manifest.classes.len();
@@ -146,7 +147,7 @@ fn add_batch(
         manifest.samples.push(Sample {
             path: format!("{name}/{index}"),
             digest: blake3::Hash::from_bytes(image[..32].try_into().expect("32 bytes")),
-            label: Label::Class(label),
+            targets: Targets::class(label),
             split,
             source: ImageSource::Inside { container: batch.clone(), index },
         });

@@ -16,9 +16,10 @@ use serde_json::Value;
 use super::{classes_of, split_of};
 use crate::decode::ImageError;
 use crate::digests::Digests;
-use crate::manifest::{Label, Manifest, Sample, Split};
+use crate::manifest::{Manifest, Sample, Split};
 use crate::regular::{check_regular, open_regular};
 use crate::source::{Container, Content, ImageSource, Packed};
+use crate::target::Targets;
 
 /// Names of the columns of Parquet files.
 #[derive(Clone, Debug)]
@@ -90,9 +91,11 @@ pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digest
         let digest =
             digests.file(&path.to_string_lossy(), file).with_context(|| format!("reading {}", file.display()))?;
         let key = [columns.image.as_bytes(), columns.label.as_bytes()];
-        let bytes = digests.memo(&format!("parquet rows {PARQUET_READER}"), &[digest.as_bytes(), key[0], key[1]], &mut || {
-            guarded(|| scan(file, columns)).with_context(|| file.display().to_string())
-        })?;
+        let bytes = digests.memo(
+            &format!("parquet rows {PARQUET_READER}"),
+            &[digest.as_bytes(), key[0], key[1]],
+            &mut || guarded(|| scan(file, columns)).with_context(|| file.display().to_string()),
+        )?;
         let Scan { names, starts, rows: found } =
             serde_json::from_slice(&bytes).context("what was kept of a Parquet file is damaged")?;
         let is_whole = starts.first() == Some(&0) && starts.is_sorted() && starts.last() == Some(&found.len());
@@ -124,7 +127,7 @@ pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digest
         samples.push(Sample {
             path,
             digest,
-            label: Label::Class(class),
+            targets: Targets::class(class),
             split,
             source: ImageSource::Inside { container, index: at },
         });

@@ -217,7 +217,7 @@ pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec, pictures: Option<
         Some(pictures) => pictures.get(sample.digest, image.color, decode).and_then(|picture| image.apply(&picture)),
         None => decode().and_then(|picture| image.apply(&picture)),
     };
-    Ok(prepared.with_context(|| name_of(sample))?.data)
+    Ok(prepared.with_context(|| name_of(sample))?.pixels.data)
 }
 
 /// How an image is called in messages.

@@ -162,7 +162,7 @@ impl<'a> Planner<'a> {
         let data = self.task_data(&trained.on)?;
         let task = &self.experiment.tasks[&trained.on];
         let image = task.image();
-        fits(model, image.color, image.crop_px).map_err(|message| PlanError {
+        fits(model, image.color, image.crop_px.width).map_err(|message| PlanError {
             path: format!("{at}.weights.on"),
             message,
             help: None,
@@ -264,7 +264,7 @@ impl<'a> Planner<'a> {
         let (model, task) = (&self.experiment.models[model_name], &self.experiment.tasks[task_name]);
         let image = task.image();
         let (at_model, at_task) = (format!("models.{}", quote(model_name)), format!("tasks.{}", quote(task_name)));
-        fits(model, image.color, image.crop_px).map_err(|message| PlanError {
+        fits(model, image.color, image.crop_px.width).map_err(|message| PlanError {
             path: format!("{at_task}.image"),
             message: format!("model {model_name:?} cannot be used on task {task_name:?}: {message}"),
             help: Some("change `image`, or leave the pair out with `exclude`".to_owned()),

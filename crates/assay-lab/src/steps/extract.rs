@@ -70,7 +70,7 @@ impl ExtractShard {
             WeightsRecipe::Tensors(leaf) => build(Values::Given(&context.open(leaf).load()?)),
             WeightsRecipe::Trained(output) => build(Values::Given(&context.load(output)?.tensors)),
         };
-        Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px as usize)
+        Ok(Extractor::new(net, device, self.image.color.channels(), self.image.crop_px.width as usize)
             .at(self.model.point.clone()))
     }
 }

@@ -38,6 +38,7 @@ impl Step<Runtime> for ScoreFewShot {
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Scores> {
         let manifest = &context.open(&self.manifest).manifest;
         let EpisodeList(episodes) = context.load(&self.episodes)?;
+        episodes.validate(manifest.samples.len())?;
         let table = FeatureTable::load(context, &self.features, manifest)?;
         let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
         let asked = Episodes {
