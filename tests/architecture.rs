@@ -81,7 +81,10 @@ fn the_phases_of_the_laboratory_do_not_import_each_other_in_circles() {
                 let is_fine = name == *phase || allowed.contains(&name);
                 assert!(is_fine, "{} imports crate::{name}", path.display());
             }
-/// With it, CubeCL 0.11 writes invalid SPIR-V, and matrix products of many shapes come out wrong without an error.
+        }
+    }
+}
+
 #[test]
 fn no_feature_asks_for_spirv() {
     for name in ["assay-nn", "assay-lab", "assay-cli"] {

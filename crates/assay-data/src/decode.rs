@@ -1,5 +1,6 @@
 //! Image files to pixels, with the mode conversions that Pillow makes.
 
+use std::borrow::Cow;
 use std::io::{self, Cursor};
 
 use image::{DynamicImage, ImageReader, Limits};
@@ -7,6 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::jpeg;
+use crate::png_chunks::without_profiles;
+
+/// Version of decoded and resized pixels, which is in every key that depends on them. Raise it whenever the same file and the
+/// same [`ImageSpec`](crate::ImageSpec) give other pixels, or an image is refused that was not, or the reverse.
+pub const PIXELS: u32 = 2; // 1 – decoders in Rust for JPEG; 2 – libjpeg
 
 /// What a pixel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -45,9 +51,20 @@ pub enum ImageError {
     /// The image is damaged.
     #[error("it is damaged: {0}")]
     Damaged(String),
+    /// The content is not what the plan was made with.
+    #[error("its content is not what it was when the experiment was planned; nothing was kept of this step: run again")]
+    Changed,
     /// The preprocessing does not apply to an image of this size.
     #[error("{0}")]
     Unsuitable(String),
+}
+
+impl ImageError {
+    /// Whether the content itself is at fault, so that the same bytes fail again. A file that changed, or could not be read
+    /// this time, says nothing about the image that was planned.
+    pub fn is_of_the_content(&self) -> bool {
+        !matches!(self, Self::Unreadable(_) | Self::Changed)
+    }
 }
 
 /// Decoded pixels, row by row, channels last, 8 bits each.
@@ -83,7 +100,12 @@ impl Picture {
         {
             return Ok(picture.into_color(color));
         }
-        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(ImageError::Unreadable)?;
+        if is_empty_bitmap(bytes) {
+            return Err(ImageError::Damaged("it has no pixels".to_owned()));
+        }
+        let bytes = if bytes.starts_with(b"\x89PNG") { without_profiles(bytes) } else { Cow::Borrowed(bytes) };
+        let mut reader =
+            ImageReader::new(Cursor::new(&*bytes)).with_guessed_format().map_err(ImageError::Unreadable)?;
         if reader.format().is_none() {
             let text = bytes.iter().take(64).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
             return Err(ImageError::NotAnImage(if text { ", it is text".to_owned() } else { String::new() }));
@@ -100,6 +122,9 @@ impl Picture {
             image::ImageError::Unsupported(error) => ImageError::NotAnImage(format!(", {error}")),
             other => ImageError::Damaged(other.to_string()),
         })?;
+        if decoded.width() == 0 || decoded.height() == 0 {
+            return Err(ImageError::Damaged(format!("it has {}×{} pixels", decoded.width(), decoded.height())));
+        }
         Ok(Self::from_dynamic(decoded).into_color(color))
     }
 
@@ -129,6 +154,12 @@ impl Picture {
         };
         Self { channels: color.channels(), data, ..self }
     }
+}
+
+/// Whether it is a BMP without width or height, which the decoder calls a feature that it does not have.
+fn is_empty_bitmap(bytes: &[u8]) -> bool {
+    let is_zero = |at: usize| bytes.get(at..at + 4) == Some(&[0; 4]);
+    bytes.starts_with(b"BM") && (is_zero(18) || is_zero(22))
 }
 
 fn luma(rgb: &[u8]) -> u8 {

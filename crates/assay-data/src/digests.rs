@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::regular::open_regular;
+
 /// Digests of files, and results that depend on nothing but digests. The caller may keep both.
 pub trait Digests: Sync {
     /// Digest of a file's content. `table` groups files that are asked for together.
@@ -30,7 +32,7 @@ pub struct Direct;
 impl Digests for Direct {
     fn file(&self, _table: &str, path: &Path) -> io::Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(std::fs::File::open(path)?)?;
+        hasher.update_reader(open_regular(path)?)?;
         Ok(hasher.finalize())
     }
 

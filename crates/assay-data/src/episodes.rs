@@ -57,11 +57,11 @@ pub enum EpisodeError {
         /// The first few of them, with their sizes.
         names: Vec<String>,
     },
-    /// The dataset brings no trials of its own.
+    /// The dataset brings no episodes of its own.
     #[error("this dataset has no official episodes; give `episodes` a number")]
     NoneOfficial,
-    /// The dataset's own trials are not all alike.
-    #[error("official trial {0} has another shape than the first")]
+    /// The dataset's own episodes are not all alike.
+    #[error("official episode {0} has another shape than the first")]
     Uneven(usize),
 }
 
@@ -69,10 +69,46 @@ fn counted(n: usize) -> String {
     if n == 1 { "one class has".to_owned() } else { format!("{n} classes have") }
 }
 
+/// Why a list of episodes cannot be one of these samples.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the list of episodes is damaged: {0}")]
+pub struct DamagedEpisodes(String);
+
 impl Episodes {
     /// Number of episodes.
     pub fn len(&self) -> usize {
-        self.support.len() / (self.ways * self.shots)
+        self.support.len() / self.ways.saturating_mul(self.shots).max(1)
+    }
+
+    /// Looks at a list that was read back: whether its parts fit each other, and every number one of `samples` samples.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn validate(&self, samples: usize) -> Result<(), DamagedEpisodes> {
+        let damaged = |what: String| Err(DamagedEpisodes(what));
+        let Self { ways, shots, support, queries, query_ways } = self;
+        let Some(each) = ways.checked_mul(*shots).filter(|each| *each > 0) else {
+            return damaged(format!("{ways} ways of {shots} shots"));
+        };
+        if support.len() % each != 0 {
+            return damaged(format!(
+                "{} support images are no episodes of {ways} ways and {shots} shots",
+                support.len()
+            ));
+        }
+        let count = support.len() / each;
+        if queries.len() != query_ways.len() || (count == 0) != queries.is_empty() || queries.len() % count.max(1) != 0
+        {
+            let (asked, answers) = (queries.len(), query_ways.len());
+            return damaged(format!("{asked} queries with {answers} answers for {count} episodes"));
+        }
+        if let Some(sample) = support.iter().chain(queries).find(|s| **s as usize >= samples) {
+            return damaged(format!("it names sample {sample}, and there are {samples}"));
+        }
+        match query_ways.iter().find(|way| **way as usize >= *ways) {
+            Some(way) => damaged(format!("it names way {way}, and there are {ways}")),
+            None => Ok(()),
+        }
     }
 
     /// Whether there is none.
@@ -115,7 +151,7 @@ impl Episodes {
         Ok(drawn)
     }
 
-    /// The trials that the dataset brings along.
+    /// The episodes that the dataset brings along.
     ///
     /// # Errors
     /// When there are none, or they are not all alike.
@@ -124,16 +160,16 @@ impl Episodes {
         let (ways, queries) = (first.support.len(), first.queries.len());
         let shots = first.support.first().map_or(0, Vec::len);
         let mut all = Self { ways, shots, support: Vec::new(), queries: Vec::new(), query_ways: Vec::new() };
-        for (i, trial) in manifest.official.iter().enumerate() {
-            let even = trial.support.len() == ways
-                && trial.queries.len() == queries
-                && trial.support.iter().all(|s| s.len() == shots);
+        for (i, episode) in manifest.official.iter().enumerate() {
+            let even = episode.support.len() == ways
+                && episode.queries.len() == queries
+                && episode.support.iter().all(|s| s.len() == shots);
             if !even || shots == 0 || queries == 0 {
                 return Err(EpisodeError::Uneven(i + 1));
             }
-            all.support.extend(trial.support.iter().flatten());
-            all.queries.extend(trial.queries.iter().map(|q| q.0));
-            all.query_ways.extend(trial.queries.iter().map(|q| q.1));
+            all.support.extend(episode.support.iter().flatten());
+            all.queries.extend(episode.queries.iter().map(|q| q.0));
+            all.query_ways.extend(episode.queries.iter().map(|q| q.1));
         }
         Ok(all)
     }
@@ -205,5 +241,28 @@ mod tests {
         assert!(error.to_string().contains("one class has too few: alphabet00/character03 (1)"), "{error}");
         assert!(Episodes::draw(&manifest, &EpisodeShape { skip_small_classes: true, ..shape() }).is_ok());
         assert_eq!(Episodes::official(&manifest), Err(EpisodeError::NoneOfficial));
+    }
+
+    #[test]
+    fn a_damaged_list_is_refused_before_it_is_used() {
+        let whole = Episodes::draw(&manifest(), &shape()).unwrap();
+        let samples = manifest().samples.len();
+        assert_eq!(whole.validate(samples), Ok(()));
+        let empty = Episodes { support: Vec::new(), queries: Vec::new(), query_ways: Vec::new(), ..whole.clone() };
+        assert_eq!((empty.validate(samples), empty.len()), (Ok(()), 0));
+        let said = |change: &dyn Fn(&mut Episodes)| {
+            let mut list = whole.clone();
+            change(&mut list);
+            let _ = (list.len(), list.queries_each(), list.is_empty());
+            list.validate(samples).unwrap_err().to_string()
+        };
+        assert!(said(&|e| e.support[3] = samples as u32).contains("names sample 60, and there are 60"));
+        assert!(said(&|e| e.queries[5] = u32::MAX).contains("names sample 4294967295"));
+        assert!(said(&|e| e.query_ways[5] = 4).contains("names way 4, and there are 4"));
+        assert!(said(&|e| e.shots = 0).contains("4 ways of 0 shots"));
+        assert!(said(&|e| e.ways = usize::MAX).contains("ways of 2 shots"));
+        assert!(said(&|e| e.support.truncate(5)).contains("no episodes of 4 ways"));
+        assert!(said(&|e| e.query_ways.truncate(5)).contains("queries with"));
+        assert!(said(&|e| e.queries.clear()).contains("0 queries with"));
     }
 }

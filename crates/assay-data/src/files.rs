@@ -8,9 +8,11 @@ use anyhow::{Context as _, bail, ensure};
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
+use crate::archive::Archive;
 use crate::decode::ImageError;
 use crate::digests::Digests;
-use crate::source::{Archive, ImageSource};
+use crate::regular::read_regular;
+use crate::source::ImageSource;
 
 /// A file in a folder or an archive: its path inside, and where it is.
 pub(crate) type Found = (String, ImageSource);
@@ -67,6 +69,7 @@ impl Files {
         self.get(path).is_some()
     }
 
+    /// Where a file is, if it is there.
     pub fn get(&self, path: &str) -> Option<&ImageSource> {
         self.all.get(&format!("{}{path}", self.base))
     }
@@ -119,23 +122,23 @@ impl Files {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn digests(&self, origins: &[&ImageSource], digests: &dyn Digests) -> anyhow::Result<Vec<blake3::Hash>> {
-        content_digests(&self.source, origins, digests)
+    pub fn digests(&self, sources: &[&ImageSource], digests: &dyn Digests) -> anyhow::Result<Vec<blake3::Hash>> {
+        content_digests(&self.source, sources, digests)
     }
 }
 
 /// Reads a small file.
 pub(crate) fn read(source: &ImageSource) -> anyhow::Result<Vec<u8>> {
     match source {
-        ImageSource::File(path) => {
-            let length = std::fs::metadata(path)?.len();
-            ensure!(length <= MAX_TEXT, "it has {length} bytes, and at most {MAX_TEXT} are read");
-            Ok(std::fs::read(path)?)
-        }
+        ImageSource::File(path) => read_regular(path, MAX_TEXT)?
+            .with_context(|| format!("it has more than the {MAX_TEXT} bytes that are read")),
         ImageSource::Member { archive, index } => Ok(archive.read(*index)?),
         _ => bail!("it is not a file"),
     }
 }
+
+/// What is remembered of members of archives; raise it when other bytes are read of the same archive.
+const ARCHIVE_READER: u32 = 1;
 
 /// Lists the files of a folder or an archive, sorted by path.
 ///
@@ -163,10 +166,10 @@ pub(crate) fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Digests of the contents of `origins`, which are all from `source`.
+/// Digests of the contents of `sources`, which are all from `source`.
 pub(crate) fn content_digests(
     source: &Path,
-    origins: &[&ImageSource],
+    sources: &[&ImageSource],
     digests: &dyn Digests,
 ) -> anyhow::Result<Vec<blake3::Hash>> {
     let of_file = |path: &Path| {
@@ -176,18 +179,22 @@ pub(crate) fn content_digests(
         ImageSource::Member { archive, index } => Some((Arc::clone(archive), *index)),
         _ => None,
     };
-    let members: Vec<_> = origins.iter().filter_map(member).collect();
+    let members: Vec<_> = sources.iter().filter_map(member).collect();
     if members.is_empty() {
-        return origins.par_iter().map(|source| of_file(source.file().context("a file")?)).collect();
+        return sources.par_iter().map(|source| of_file(source.file().context("a file")?)).collect();
     }
     let archive_digest = of_file(source)?;
     let wanted: Vec<u8> = members.iter().flat_map(|(_, index)| (*index as u64).to_le_bytes()).collect();
-    let bytes = digests.memo("archive members", &[archive_digest.as_bytes(), &wanted], &mut || {
-        let hashed: Result<Vec<_>, ImageError> =
-            members.iter().map(|(archive, index)| Ok(*blake3::hash(&archive.read(*index)?).as_bytes())).collect();
-        Ok(hashed.with_context(|| format!("reading {}", source.display()))?.concat())
-    })?;
-    ensure!(bytes.len() == 32 * origins.len(), "the digests kept of {} are incomplete", source.display());
+    let bytes = digests.memo(
+        &format!("archive members {ARCHIVE_READER}"),
+        &[archive_digest.as_bytes(), &wanted],
+        &mut || {
+            let hashed: Result<Vec<_>, ImageError> =
+                members.iter().map(|(archive, index)| Ok(*blake3::hash(&archive.read(*index)?).as_bytes())).collect();
+            Ok(hashed.with_context(|| format!("reading {}", source.display()))?.concat())
+        },
+    )?;
+    ensure!(bytes.len() == 32 * sources.len(), "the digests kept of {} are incomplete", source.display());
     Ok(bytes.chunks_exact(32).map(|c| blake3::Hash::from_bytes(c.try_into().expect("32 bytes"))).collect())
 }
 

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use crate::digests::Digests;
-use crate::manifest::{Label, Manifest, Sample, Split};
+use crate::manifest::{Manifest, Sample, Split};
 use crate::source::ImageSource;
+use crate::target::Targets;
 
 /// Endings of files that are taken for images; others are passed over.
 const ENDINGS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "pgm", "bmp", "tif", "tiff", "webp"];
@@ -35,7 +36,7 @@ pub fn image_folder(root: &Path, splits: &[(String, Split)], digests: &dyn Diges
             let digest = digests.file(&table, &path).with_context(|| format!("reading {}", path.display()))?;
             let class = classes.binary_search(&class).expect("every class is in the list") as u32;
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-            Ok(Sample { path: name, digest, label: Label::Class(class), split, source: ImageSource::File(path) })
+            Ok(Sample { path: name, digest, targets: Targets::class(class), split, source: ImageSource::File(path) })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Manifest { classes, samples, ..Manifest::default() })

@@ -6,8 +6,9 @@
 use assay_stats::Stream;
 
 use crate::decode::Picture;
-use crate::manifest::{Label, Manifest, Sample, Split};
+use crate::manifest::{Manifest, Sample, Split};
 use crate::source::ImageSource;
+use crate::target::Targets;
 
 /// A generated dataset. A drawing depends on `seed`, `side_px` and its own place alone, not on how many others there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Glyphs {
             manifest.samples.push(Sample {
                 path: format!("alphabet{alphabet:02}/character{character:02}/drawer{drawer:02}"),
                 digest: self.digest(alphabet, character, drawer),
-                label: Label::Class(class),
+                targets: Targets::class(class),
                 split: if self.test_drawers == 0 {
                     Split::Whole
                 } else if is_test {

@@ -27,6 +27,9 @@ fn decode_whole(bytes: &[u8]) -> Result<Option<Picture>, ImageError> {
     let damaged = |e: std::io::Error| ImageError::Damaged(e.to_string());
     let header = Decompress::new_mem(bytes).map_err(damaged)?;
     let (width, height) = header.size();
+    if width == 0 || height == 0 {
+        return Err(ImageError::Damaged(format!("it has {width}×{height} pixels")));
+    }
     let longest = width.max(height);
     if longest > MAX_SIDE_PX as usize || (width * height * 3) as u64 > MAX_BYTES {
         return Err(ImageError::TooLarge(format!(

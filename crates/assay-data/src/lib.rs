@@ -6,32 +6,44 @@
 //!
 //! **Invariant.** No Burn and no engine: files in, numbers out. Files are not trusted: sizes are bounded before memory is taken.
 
+mod archive;
 pub mod augment;
 pub mod datasets;
 mod decode;
+mod dense;
 mod digests;
 mod episodes;
 mod files;
 mod folder;
+mod geometry;
 mod glyphs;
 mod jpeg;
 mod manifest;
 mod mat;
 mod omniglot;
+mod png_chunks;
 mod preprocess;
+mod regular;
 mod resize;
 pub mod shards;
+mod size;
 mod source;
 mod tables;
+mod target;
 
-pub use decode::{Color, ImageError, Picture};
+pub use decode::{Color, ImageError, PIXELS, Picture};
+pub use dense::{ClassMap, NormalMap};
 pub use digests::{Digests, Direct};
-pub use episodes::{EpisodeError, EpisodeShape, Episodes};
+pub use episodes::{DamagedEpisodes, EpisodeError, EpisodeShape, Episodes};
 pub use folder::image_folder;
+pub use geometry::{Axis, Geometry, NormalSampling};
 pub use glyphs::Glyphs;
-pub use manifest::{Label, Manifest, OfficialEpisode, Presence, Sample, Split, Subset};
+pub use manifest::{Manifest, OfficialEpisode, Sample, Split, Subset};
 pub use omniglot::{omniglot, omniglot_runs};
-pub use preprocess::{ImageSpec, ImageStep, Resize};
+pub use preprocess::{ImageSpec, ImageStep, Prepared, Resize};
+pub use regular::open_regular;
 pub use resize::{Filter, resize};
-pub use source::{Container, ImageSource};
+pub use size::Size;
+pub use source::{ImageSource, Packed};
 pub use tables::{CsvColumns, ParquetColumns, csv_table, parquet_table, split_of};
+pub use target::{BoundingBox, Label, MaskTarget, Presence, TargetFile, Targets};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use assay_stats::Stream;
 
+use crate::decode::{Color, ImageError, Picture};
 use crate::source::ImageSource;
+use crate::target::{Label, Presence, Targets};
 
 /// Which part of a dataset a sample belongs to.
 #[derive(
@@ -21,38 +23,7 @@ pub enum Split {
     Whole,
 }
 
-/// What an image shows of one class, where several can be in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// Not this.
-    Absent,
-    /// This, but marked as difficult.
-    Difficult,
-    /// This.
-    Present,
-}
-
-impl Presence {
-    /// The mark that `as u8` gave.
-    pub fn from_code(code: u8) -> Self {
-        match code {
-            0 => Self::Absent,
-            1 => Self::Difficult,
-            _ => Self::Present,
-        }
-    }
-}
-
-/// What an image shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Label {
-    /// One class: an index into [`Manifest::classes`].
-    Class(u32),
-    /// For each of the classes, whether it is there.
-    MultiLabel(Box<[Presence]>),
-}
-
-/// One image with its label.
+/// One image with what it shows.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Path below the root of the dataset, for people.
@@ -60,7 +31,7 @@ pub struct Sample {
     /// Digest of the image file's content.
     pub digest: blake3::Hash,
     /// What it shows.
-    pub label: Label,
+    pub targets: Targets,
     /// Its split.
     pub split: Split,
     /// Where the image is.
@@ -68,16 +39,30 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Reads and decodes the image, after comparing the bytes with the digest. There is no other way to the pixels.
+    ///
+    /// # Errors
+    /// [`ImageError::Changed`] when the content is not what was planned, else what is wrong with the image; the caller knows
+    /// its name.
+    pub fn picture(&self, color: Color) -> Result<Picture, ImageError> {
+        self.source.picture(&self.digest, color)
+    }
+
+    /// The class of the whole image, or its classes.
+    pub fn label(&self) -> Option<&Label> {
+        self.targets.label.as_ref()
+    }
+
     /// Its class, where it has one alone.
     pub fn class(&self) -> Option<u32> {
-        match self.label {
-            Label::Class(class) => Some(class),
-            Label::MultiLabel(_) => None,
+        match self.targets.label {
+            Some(Label::Class(class)) => Some(class),
+            _ => None,
         }
     }
 }
 
-/// One fixed trial of a dataset that brings its own: indices into [`Manifest::samples`].
+/// One fixed episode of a dataset that brings its own: indices into [`Manifest::samples`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfficialEpisode {
     /// For each way, its support samples.
@@ -93,7 +78,7 @@ pub struct Manifest {
     pub classes: Vec<String>,
     /// The samples, sorted by path.
     pub samples: Vec<Sample>,
-    /// Trials that come with the dataset.
+    /// Episodes that come with the dataset.
     pub official: Vec<OfficialEpisode>,
     /// What a person should know of the files: counts that are not those published, and the like.
     pub notes: Vec<String>,
@@ -115,44 +100,54 @@ pub struct Subset {
 }
 
 impl Manifest {
-    /// Digest of everything that can change a result: contents, labels, splits and trials, in order. Names of files and
-    /// folders are not in it.
+    /// Digest of everything that can change a result: contents of images and target files, labels, boxes, splits and official
+    /// episodes, in order. Names of files and folders are not in it.
     pub fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"assay manifest 1");
+        // What has labels alone is written as it was before there were other targets, so that its digest is still the same.
+        let labels_alone = self.samples.iter().all(|s| s.targets.is_label_alone());
+        hasher.update(if labels_alone { b"assay manifest 1" } else { b"assay manifest 2" });
+        self.digest_counts(&mut hasher);
+        for sample in &self.samples {
+            hasher.update(sample.digest.as_bytes());
+            match &sample.targets.label {
+                Some(Label::Class(class)) if labels_alone => {
+                    hasher.update(&class.to_le_bytes());
+                }
+                Some(Label::MultiLabel(classes)) if labels_alone => {
+                    hasher.update(&u32::MAX.to_le_bytes());
+                    hasher.update(&classes.iter().map(|c| *c as u8).collect::<Vec<_>>());
+                }
+                _ => sample.targets.digest_into(&mut hasher),
+            }
+            hasher.update(&[sample.split as u8]);
+        }
+        hasher.finalize()
+    }
+
+    /// Adds the number of classes and samples, and the official episodes.
+    fn digest_counts(&self, hasher: &mut blake3::Hasher) {
         let mut number = |n: usize| {
             hasher.update(&(n as u64).to_le_bytes());
         };
         number(self.classes.len());
         number(self.samples.len());
         number(self.official.len());
-        for trial in &self.official {
-            number(trial.support.len());
-            for way in &trial.support {
+        for episode in &self.official {
+            number(episode.support.len());
+            for way in &episode.support {
                 number(way.len());
                 way.iter().for_each(|s| number(*s as usize));
             }
-            number(trial.queries.len());
-            trial.queries.iter().for_each(|(s, w)| {
+            number(episode.queries.len());
+            episode.queries.iter().for_each(|(s, w)| {
                 number(*s as usize);
                 number(*w as usize);
             });
         }
-        for sample in &self.samples {
-            hasher.update(sample.digest.as_bytes());
-            match &sample.label {
-                Label::Class(class) => hasher.update(&class.to_le_bytes()),
-                Label::MultiLabel(marks) => {
-                    hasher.update(&u32::MAX.to_le_bytes());
-                    hasher.update(&marks.iter().map(|m| *m as u8).collect::<Vec<_>>())
-                }
-            };
-            hasher.update(&[sample.split as u8]);
-        }
-        hasher.finalize()
     }
 
-    /// The part of it that a task uses, in the order it has. Class indices stay; official trials are kept only when every
+    /// The part of it that a task uses, in the order it has. Class indices stay; official episodes are kept only when every
     /// sample is. Samples without a class of their own count as of one class.
     pub fn subset(self, subset: &Subset) -> Self {
         if *subset == Subset::default() {
@@ -192,19 +187,20 @@ impl Manifest {
 
     /// Whether images show several classes.
     pub fn is_multi_label(&self) -> bool {
-        self.samples.iter().any(|s| matches!(s.label, Label::MultiLabel(_)))
+        self.samples.iter().any(|s| matches!(s.label(), Some(Label::MultiLabel(_))))
     }
 
     /// For each class, how many of these samples show it.
     pub fn images_showing(&self, samples: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for sample in samples {
-            match &self.samples[*sample as usize].label {
-                Label::Class(class) => counts[*class as usize] += 1,
-                Label::MultiLabel(marks) => {
-                    let present = marks.iter().enumerate().filter(|(_, m)| **m == Presence::Present);
+            match self.samples[*sample as usize].label() {
+                Some(Label::Class(class)) => counts[*class as usize] += 1,
+                Some(Label::MultiLabel(classes)) => {
+                    let present = classes.iter().enumerate().filter(|(_, c)| **c == Presence::Present);
                     present.for_each(|(class, _)| counts[class] += 1);
                 }
+                None => {}
             }
         }
         counts
@@ -230,12 +226,13 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::{BoundingBox, MaskTarget, TargetFile};
 
     fn manifest(labels: &[(u32, Split)]) -> Manifest {
         let sample = |(i, (class, split)): (usize, &(u32, Split))| Sample {
             path: i.to_string(),
             digest: blake3::hash(&[i as u8]),
-            label: Label::Class(*class),
+            targets: Targets::class(*class),
             split: *split,
             source: ImageSource::File(i.to_string().into()),
         };
@@ -283,5 +280,57 @@ mod tests {
         let mut swapped = a.clone();
         swapped.samples.swap(0, 1);
         assert_ne!(a.digest(), swapped.digest());
+    }
+
+    /// Stores that exist name their features by these.
+    #[test]
+    fn digests_of_labelled_images_are_pinned() {
+        use Split::{Test, Train};
+        let mut all = manifest(&[(0, Train), (1, Test), (1, Train)]);
+        let plain = all.digest();
+        all.official.push(OfficialEpisode { support: vec![vec![0], vec![1]], queries: vec![(2, 1)] });
+        let official = all.digest();
+        all.samples[1].targets = Label::MultiLabel([Presence::Difficult, Presence::Present].into()).into();
+        let short = [plain, official, all.digest()].map(|d| d.to_hex()[..16].to_owned());
+        assert_eq!(short, ["81bf80a14c204eab", "1d6e1bdd097fd27a", "6518fff4dfe7a69f"]);
+    }
+
+    #[test]
+    fn every_part_of_every_target_is_in_the_digest() {
+        let file = |n: u8| TargetFile { source: ImageSource::File("x".into()), digest: blake3::hash(&[n]) };
+        let mask = |n: u8, first_class, ignore| MaskTarget { file: file(n), first_class, ignore };
+        let object = BoundingBox { x0: 1.0, y0: 2.0, x1: 3.0, y1: 4.0, class: 0, difficult: false, crowd: false };
+        let boxes = |list: &[BoundingBox]| Targets { boxes: Some(list.into()), ..Targets::default() };
+        let masked = |m: MaskTarget| Targets { mask: Some(m), ..Targets::default() };
+        let all = [
+            Targets::default(),
+            Targets::class(0),
+            Targets { boxes: Some([].into()), ..Targets::class(0) },
+            boxes(&[]),
+            boxes(&[object]),
+            boxes(&[object, object]),
+            boxes(&[BoundingBox { x0: 0.0, ..object }]),
+            boxes(&[BoundingBox { y0: 0.0, ..object }]),
+            boxes(&[BoundingBox { x1: 0.0, ..object }]),
+            boxes(&[BoundingBox { y1: 0.0, ..object }]),
+            boxes(&[BoundingBox { class: 1, ..object }]),
+            boxes(&[BoundingBox { difficult: true, ..object }]),
+            boxes(&[BoundingBox { crowd: true, ..object }]),
+            masked(mask(0, 0, 255)),
+            masked(mask(1, 0, 255)),
+            masked(mask(0, 1, 255)),
+            masked(mask(0, 0, 0)),
+            Targets { normals: Some(file(0)), ..Targets::default() },
+            Targets { normals: Some(file(1)), ..Targets::default() },
+            Label::MultiLabel([Presence::Present, Presence::Absent].into()).into(),
+        ];
+        let digest = |targets: &Targets| {
+            let mut one = manifest(&[(0, Split::Train), (1, Split::Test)]);
+            one.samples[0].targets = targets.clone();
+            one.digest()
+        };
+        let different: std::collections::HashSet<_> = all.iter().map(digest).collect();
+        assert_eq!(different.len(), all.len());
+        assert_eq!(all.iter().map(|t| t.files().count()).sum::<usize>(), 6);
     }
 }

@@ -8,8 +8,9 @@ use anyhow::{Context as _, ensure};
 use crate::digests::Digests;
 use crate::files::{Found, content_digests, list, read};
 use crate::folder::is_image;
-use crate::manifest::{Label, Manifest, OfficialEpisode, Sample, Split};
+use crate::manifest::{Manifest, OfficialEpisode, Sample, Split};
 use crate::source::ImageSource;
+use crate::target::Targets;
 
 /// Reads `<alphabet>/<character>/<drawing>.png` from each of `sources`; every character is a class, called
 /// `alphabet/character`. A drawing that several sources have counts once.
@@ -22,8 +23,8 @@ pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Ma
         let mut files = list(source)?;
         files.retain(|(name, _)| is_image(Path::new(name)) && name.split('/').count() >= 3);
         ensure!(!files.is_empty(), "{} holds no <alphabet>/<character>/<drawing>.png", source.display());
-        let hashes = content_digests(source, &origins(&files), digests)?;
-        for ((name, origin), digest) in files.into_iter().zip(hashes) {
+        let hashes = content_digests(source, &sources_of(&files), digests)?;
+        for ((name, image), digest) in files.into_iter().zip(hashes) {
             let parts: Vec<&str> = name.rsplitn(4, '/').collect();
             let key = (format!("{}/{}", parts[2], parts[1]), parts[0].to_owned());
             if let Some((known, _)) = drawings.get(&key) {
@@ -34,21 +35,21 @@ pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Ma
                 );
                 continue;
             }
-            drawings.insert(key, (digest, origin));
+            drawings.insert(key, (digest, image));
         }
     }
     let mut classes: Vec<String> = drawings.keys().map(|k| k.0.clone()).collect();
     classes.dedup();
     let samples = drawings
         .into_iter()
-        .map(|((class, file), (digest, origin))| {
+        .map(|((class, file), (digest, source))| {
             let index = classes.binary_search(&class).expect("every class is in the list") as u32;
             Sample {
                 path: format!("{class}/{file}"),
                 digest,
-                label: Label::Class(index),
+                targets: Targets::class(index),
                 split: Split::Whole,
-                source: origin,
+                source,
             }
         })
         .collect();
@@ -56,7 +57,7 @@ pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Ma
 }
 
 /// Reads the official one-shot classification runs (`all_runs.zip`, or the folder): in each `runNN` twenty training images, one
-/// of each class, and twenty test images, with the right answers in `class_labels.txt`. Each run is one official trial.
+/// of each class, and twenty test images, with the right answers in `class_labels.txt`. Each run is one official episode.
 ///
 /// # Errors
 /// When the source cannot be read, a run is incomplete, or its label file does not fit its images.
@@ -66,11 +67,11 @@ pub fn omniglot_runs(source: &Path, digests: &dyn Digests) -> anyhow::Result<Man
         files.iter().filter(|(name, _)| name.ends_with("/class_labels.txt") || name == "class_labels.txt").collect();
     ensure!(!labels.is_empty(), "{} holds no <run>/class_labels.txt", source.display());
     let images: Vec<Found> = files.iter().filter(|(name, _)| is_image(Path::new(name))).cloned().collect();
-    let hashes = content_digests(source, &origins(&images), digests)?;
+    let hashes = content_digests(source, &sources_of(&images), digests)?;
     let mut manifest = Manifest::default();
-    for (name, origin) in labels {
+    for (name, list) in labels {
         let folder = name.strip_suffix("class_labels.txt").unwrap_or_default();
-        let text = read(origin)
+        let text = read(list)
             .and_then(|bytes| Ok(String::from_utf8(bytes)?))
             .with_context(|| format!("reading {name} in {}", source.display()))?;
         add_run(&mut manifest, folder, &text, &images, &hashes)
@@ -79,8 +80,8 @@ pub fn omniglot_runs(source: &Path, digests: &dyn Digests) -> anyhow::Result<Man
     Ok(manifest)
 }
 
-fn origins(files: &[Found]) -> Vec<&ImageSource> {
-    files.iter().map(|(_, origin)| origin).collect()
+fn sources_of(files: &[Found]) -> Vec<&ImageSource> {
+    files.iter().map(|(_, source)| source).collect()
 }
 
 /// `folder` is where the label file is, `…/run01/`; its lines are `run01/test/item01.png run01/training/class10.png`.
@@ -113,34 +114,34 @@ fn add_run(
     let training = format!("{folder}training/");
     let supports: Vec<usize> = (0..images.len()).filter(|i| images[*i].0.starts_with(&training)).collect();
     ensure!(!supports.is_empty(), "there is no image in {training}");
-    let mut trial = OfficialEpisode { support: Vec::new(), queries: Vec::new() };
+    let mut episode = OfficialEpisode { support: Vec::new(), queries: Vec::new() };
     let first_class = manifest.classes.len() as u32;
     let mut add = |at: usize, class: u32| {
-        let (path, origin) = &images[at];
+        let (path, source) = &images[at];
         manifest.samples.push(Sample {
             path: path.clone(),
             digest: hashes[at],
-            label: Label::Class(class),
+            targets: Targets::class(class),
             split: Split::Whole,
-            source: origin.clone(),
+            source: source.clone(),
         });
         manifest.samples.len() as u32 - 1
     };
     for (way, at) in supports.iter().enumerate() {
-        trial.support.push(vec![add(*at, first_class + way as u32)]);
+        episode.support.push(vec![add(*at, first_class + way as u32)]);
     }
     for (query, support) in pairs {
         let way = supports
             .iter()
             .position(|s| *s == support)
             .with_context(|| format!("{} is no training image", images[support].0))? as u32;
-        trial.queries.push((add(query, first_class + way), way));
+        episode.queries.push((add(query, first_class + way), way));
     }
     for at in supports {
         let name = Path::new(&images[at].0).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         manifest.classes.push(format!("{run}/{name}"));
     }
-    manifest.official.push(trial);
+    manifest.official.push(episode);
     Ok(())
 }
 
@@ -161,9 +162,9 @@ mod tests {
     /// Packs a folder as the official zips are packed.
     fn pack(root: &Path, zip: &Path) {
         let mut writer = zip::ZipWriter::new(fs::File::create(zip).unwrap());
-        for (name, origin) in list(root).unwrap() {
+        for (name, source) in list(root).unwrap() {
             writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
-            writer.write_all(&fs::read(origin.file().unwrap()).unwrap()).unwrap();
+            writer.write_all(&fs::read(source.file().unwrap()).unwrap()).unwrap();
         }
         writer.finish().unwrap();
     }

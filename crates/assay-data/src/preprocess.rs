@@ -1,15 +1,20 @@
 //! From a decoded picture to one of the size that a network wants.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{Color, ImageError, Picture};
+use crate::decode::{Color, ImageError, PIXELS, Picture};
+use crate::geometry::Geometry;
 use crate::resize::{Filter, resize};
+use crate::size::Size;
 
 /// Which side is made `size` pixels long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Resize {
-    /// The shorter side; the aspect ratio is kept. `torchvision.transforms.Resize(size)`.
+    /// The shorter side; the aspect ratio is kept. `torchvision.transforms.Resize(size)`. Of a size that is no square, its
+    /// shorter side is meant.
     ShorterSide,
     /// Both sides; the aspect ratio is lost. `torchvision.transforms.Resize((size, size))`.
     Stretch,
@@ -40,16 +45,83 @@ impl ImageStep {
         }
     }
 
-    fn apply(self, picture: &Picture) -> Picture {
+    /// What it does to a picture of this size.
+    fn operation(self, width: usize, height: usize) -> Operation {
         match self {
             Self::ShorterSide(side, filter) => {
-                let (width, height) = shorter_side(picture.width, picture.height, side as usize);
-                resize(picture, width, height, filter)
+                let (width, height) = shorter_side(width, height, side as usize);
+                Operation::Resize(width, height, filter)
             }
-            Self::Stretch(width, height, filter) => resize(picture, width as usize, height as usize, filter),
-            Self::CenterCrop(side) => center_crop(picture, side as usize, 0),
-            Self::PadToSquare(value) => center_crop(picture, picture.width.max(picture.height), value),
+            Self::Stretch(width, height, filter) => Operation::Resize(width as usize, height as usize, filter),
+            Self::CenterCrop(side) => Operation::center_crop((width, height), Size::square(side), 0),
+            Self::PadToSquare(value) => {
+                let side = width.max(height);
+                Operation::crop_to((width, height), (side, side), value)
+            }
         }
+    }
+}
+
+/// One thing done to pixels. Sizes are in pixels, width first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Operation {
+    Resize(usize, usize, Filter),
+    Crop { left: isize, top: isize, width: usize, height: usize, fill: u8 },
+}
+
+impl Operation {
+    fn center_crop(from: (usize, usize), to: Size, fill: u8) -> Self {
+        Self::crop_to(from, (to.width as usize, to.height as usize), fill)
+    }
+
+    /// Cuts from the centre, padding with `fill` where the picture is smaller, as torchvision's `center_crop` with zeros.
+    fn crop_to(from: (usize, usize), (width, height): (usize, usize), fill: u8) -> Self {
+        Self::Crop { left: offset(from.0, width), top: offset(from.1, height), width, height, fill }
+    }
+
+    fn size(self) -> (usize, usize) {
+        match self {
+            Self::Resize(width, height, _) | Self::Crop { width, height, .. } => (width, height),
+        }
+    }
+
+    /// Whether it leaves a picture of this size as it is: a resize or a crop from the centre to the same size.
+    fn is_nothing(self, from: (usize, usize)) -> bool {
+        self.size() == from
+    }
+
+    fn apply(self, picture: &Picture) -> Picture {
+        match self {
+            Self::Resize(width, height, filter) => resize(picture, width, height, filter),
+            Self::Crop { left, top, width, height, fill } => crop(picture, (left, top), (width, height), fill),
+        }
+    }
+
+    fn add_to(self, geometry: Geometry) -> Geometry {
+        match self {
+            Self::Resize(width, height, _) => geometry.resized(width, height),
+            Self::Crop { left, top, width, height, .. } => geometry.cropped(left, top, width, height),
+        }
+    }
+}
+
+/// A picture as a network wants it, and where its pixels come from.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The pixels: height × width × channels.
+    pub pixels: Picture,
+    /// The way of boxes, masks and normals from the file to these pixels.
+    pub geometry: Geometry,
+}
+
+impl Prepared {
+    /// Changes left and right.
+    #[must_use]
+    pub fn flipped(self) -> Self {
+        let Picture { width, height, channels, data } = self.pixels;
+        let rows = data.chunks_exact((width * channels).max(1));
+        let data = rows.flat_map(|row| row.chunks_exact(channels).rev().flatten().copied()).collect();
+        Self { pixels: Picture { width, height, channels, data }, geometry: self.geometry.flipped() }
     }
 }
 
@@ -61,43 +133,80 @@ pub struct ImageSpec {
     /// How to resize.
     pub resize: Resize,
     /// Target of the resize in pixels; with `Resize::None`, the size that images must have.
-    pub size_px: u32,
+    pub size_px: Size,
     /// How pixels are weighted.
     pub filter: Filter,
-    /// Side of the square cut from the centre in pixels.
-    pub crop_px: u32,
+    /// Size of what is cut from the centre in pixels, which is that of the prepared picture.
+    pub crop_px: Size,
     /// What is done before all that, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<ImageStep>,
+    /// [`PIXELS`], so that what was computed from other pixels has another key.
+    pixels: u32,
 }
 
 impl ImageSpec {
-    /// Decoded picture to `crop_px` × `crop_px` pixels.
+    /// States a preprocessing. `resize` makes images `size` large, and `crop` is cut from the centre.
+    pub fn new(color: Color, resize: Resize, size: Size, filter: Filter, crop: Size, before: Vec<ImageStep>) -> Self {
+        Self { color, resize, size_px: size, filter, crop_px: crop, before, pixels: PIXELS }
+    }
+
+    /// Decoded picture to one of `crop_px` pixels.
     ///
     /// # Errors
-    /// With `Resize::None`, when the picture does not have the declared size.
-    pub fn apply(&self, picture: &Picture) -> Result<Picture, ImageError> {
-        let mut before: Option<Picture> = None;
-        for step in &self.before {
-            before = Some(step.apply(before.as_ref().unwrap_or(picture)));
+    /// With `Resize::None`, when the picture does not have the declared size; or when it is empty.
+    pub fn apply(&self, picture: &Picture) -> Result<Prepared, ImageError> {
+        let mut pixels = Cow::Borrowed(picture);
+        let mut geometry = Geometry::identity(picture.width, picture.height);
+        for operation in self.operations(picture.width, picture.height)? {
+            pixels = Cow::Owned(operation.apply(&pixels));
+            geometry = operation.add_to(geometry);
         }
-        let picture = before.as_ref().unwrap_or(picture);
-        let size = self.size_px as usize;
-        let resized = match self.resize {
-            Resize::Stretch => resize(picture, size, size, self.filter),
-            Resize::ShorterSide => {
-                let (width, height) = shorter_side(picture.width, picture.height, size);
-                resize(picture, width, height, self.filter)
+        Ok(Prepared { pixels: pixels.into_owned(), geometry })
+    }
+
+    /// The way of a picture of this size, without its pixels.
+    ///
+    /// # Errors
+    /// Those of [`apply`](Self::apply).
+    pub fn geometry(&self, width: usize, height: usize) -> Result<Geometry, ImageError> {
+        let start = Geometry::identity(width, height);
+        Ok(self.operations(width, height)?.into_iter().fold(start, |geometry, operation| operation.add_to(geometry)))
+    }
+
+    /// All that changes a picture of this size, in order.
+    fn operations(&self, width: usize, height: usize) -> Result<Vec<Operation>, ImageError> {
+        if width == 0 || height == 0 {
+            return Err(ImageError::Damaged(format!("it has {width}×{height} pixels")));
+        }
+        let mut at = (width, height);
+        let mut all = Vec::new();
+        let mut add = |operation: Operation, at: &mut (usize, usize)| {
+            if !operation.is_nothing(*at) {
+                all.push(operation);
             }
-            Resize::None if (picture.width, picture.height) != (size, size) => {
+            *at = operation.size();
+        };
+        for step in &self.before {
+            add(step.operation(at.0, at.1), &mut at);
+        }
+        let size = (self.size_px.width as usize, self.size_px.height as usize);
+        match self.resize {
+            Resize::Stretch => add(Operation::Resize(size.0, size.1, self.filter), &mut at),
+            Resize::ShorterSide => {
+                let (width, height) = shorter_side(at.0, at.1, size.0.min(size.1));
+                add(Operation::Resize(width, height, self.filter), &mut at);
+            }
+            Resize::None if at != size => {
                 return Err(ImageError::Unsuitable(format!(
-                    "it has {}×{} pixels, and without resizing {size}×{size} are expected: give `resize: ShorterSide` or `Stretch`",
-                    picture.width, picture.height
+                    "it has {}×{} pixels, and without resizing {}×{} are expected: give `resize: ShorterSide` or `Stretch`",
+                    at.0, at.1, size.0, size.1
                 )));
             }
-            Resize::None => picture.clone(),
-        };
-        Ok(center_crop(&resized, self.crop_px as usize, 0))
+            Resize::None => {}
+        }
+        add(Operation::center_crop(at, self.crop_px, 0), &mut at);
+        Ok(all)
     }
 }
 
@@ -106,29 +215,21 @@ fn shorter_side(width: usize, height: usize, size: usize) -> (usize, usize) {
     if width <= height { (size, (size * height / width).max(1)) } else { ((size * width / height).max(1), size) }
 }
 
-/// Cuts a square from the centre, padding with `fill` where the picture is smaller, as torchvision's `center_crop` with zeros.
-fn center_crop(picture: &Picture, size: usize, fill: u8) -> Picture {
-    if (picture.width, picture.height) == (size, size) {
-        return picture.clone();
-    }
+/// Cuts out what begins at `left`, `top`; what is outside of the picture gets the value `fill`.
+fn crop(picture: &Picture, (left, top): (isize, isize), (width, height): (usize, usize), fill: u8) -> Picture {
     let c = picture.channels;
-    let mut data = vec![fill; size * size * c];
-    let (left, top) = (offset(picture.width, size), offset(picture.height, size));
-    for y in 0..size {
-        let from_y = y as isize + top;
-        if !(0..picture.height as isize).contains(&from_y) {
-            continue;
-        }
-        for x in 0..size {
-            let from_x = x as isize + left;
-            if (0..picture.width as isize).contains(&from_x) {
-                let from = (from_y as usize * picture.width + from_x as usize) * c;
-                let to = (y * size + x) * c;
-                data[to..to + c].copy_from_slice(&picture.data[from..from + c]);
-            }
-        }
+    let mut data = vec![fill; width * height * c];
+    // The part of a row that is inside of the picture, counted in the new one.
+    let first = (-left).clamp(0, width as isize) as usize;
+    let last = (picture.width as isize - left).clamp(first as isize, width as isize) as usize;
+    for y in if first < last { 0..height } else { 0..0 } {
+        let Some(from_y) = y.checked_add_signed(top).filter(|from| *from < picture.height) else { continue };
+        let from = (from_y * picture.width + (first as isize + left) as usize) * c;
+        let to = (y * width + first) * c;
+        let length = (last - first) * c;
+        data[to..to + length].copy_from_slice(&picture.data[from..from + length]);
     }
-    Picture { width: size, height: size, channels: c, data }
+    Picture { width, height, channels: c, data }
 }
 
 /// Where the crop begins: half the difference, halves rounded to even as Python's `round`; padding is rounded down.
@@ -158,15 +259,9 @@ mod tests {
     #[test]
     fn a_small_picture_is_padded_or_refused() {
         let picture = Picture { width: 1, height: 1, channels: 1, data: vec![9] };
-        let mut spec = ImageSpec {
-            color: Color::Grey,
-            resize: Resize::Stretch,
-            size_px: 2,
-            filter: Filter::Bilinear,
-            crop_px: 4,
-            before: Vec::new(),
-        };
-        assert_eq!(spec.apply(&picture).unwrap().data, [0, 0, 0, 0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 0, 0, 0]);
+        let (size, crop) = (Size::square(2), Size::square(4));
+        let mut spec = ImageSpec::new(Color::Grey, Resize::Stretch, size, Filter::Bilinear, crop, Vec::new());
+        assert_eq!(spec.apply(&picture).unwrap().pixels.data, [0, 0, 0, 0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 0, 0, 0]);
         spec.resize = Resize::None;
         assert!(spec.apply(&picture).unwrap_err().to_string().contains("1×1 pixels"));
         // A larger one is not cut down in silence either.
@@ -177,19 +272,52 @@ mod tests {
     #[test]
     fn steps_before_come_in_order() {
         let picture = Picture { width: 2, height: 1, channels: 1, data: vec![10, 20] };
-        let mut spec = ImageSpec {
-            color: Color::Grey,
-            resize: Resize::None,
-            size_px: 2,
-            filter: Filter::Nearest,
-            crop_px: 2,
-            before: vec![ImageStep::PadToSquare(7)],
-        };
-        assert_eq!(spec.apply(&picture).unwrap().data, [10, 20, 7, 7]);
+        let (size, before) = (Size::square(2), vec![ImageStep::PadToSquare(7)]);
+        let mut spec = ImageSpec::new(Color::Grey, Resize::None, size, Filter::Nearest, size, before);
+        assert_eq!(spec.apply(&picture).unwrap().pixels.data, [10, 20, 7, 7]);
         spec.before.push(ImageStep::Stretch(4, 4, Filter::Nearest));
         spec.before.push(ImageStep::CenterCrop(2));
-        assert_eq!(spec.apply(&picture).unwrap().data, [10, 20, 7, 7]);
+        assert_eq!(spec.apply(&picture).unwrap().pixels.data, [10, 20, 7, 7]);
         spec.before.push(ImageStep::ShorterSide(3, Filter::Nearest));
         assert!(spec.apply(&picture).unwrap_err().to_string().contains("3×3 pixels"));
+    }
+
+    #[test]
+    fn what_enters_a_key_is_pinned() {
+        let size = Size { height: 3, width: 5 };
+        let before = vec![ImageStep::CenterCrop(9)];
+        let mut spec =
+            ImageSpec::new(Color::Rgb, Resize::Stretch, Size::square(8), Filter::Bicubic, Size::square(7), before);
+        let json = |spec: &ImageSpec| serde_json::to_string(spec).unwrap();
+        assert_eq!(
+            json(&spec),
+            r#"{"color":"Rgb","resize":"Stretch","size_px":8,"filter":"Bicubic","crop_px":7,"before":[{"CenterCrop":9}],"pixels":2}"#
+        );
+        spec.crop_px = size;
+        assert!(json(&spec).contains(r#""size_px":8,"filter":"Bicubic","crop_px":[3,5]"#));
+        assert_eq!((Size::square(8).to_string(), size.to_string()), ("8".to_owned(), "3×5".to_owned()));
+    }
+
+    #[test]
+    fn pictures_need_not_be_squares() {
+        let picture = Picture { width: 3, height: 1, channels: 1, data: vec![1, 2, 3] };
+        let (size, crop) = (Size { height: 2, width: 3 }, Size { height: 2, width: 5 });
+        let spec = ImageSpec::new(Color::Grey, Resize::Stretch, size, Filter::Nearest, crop, Vec::new());
+        let prepared = spec.apply(&picture).unwrap();
+        assert_eq!(prepared.pixels.data, [0, 1, 2, 3, 0, 0, 1, 2, 3, 0]);
+        assert_eq!(prepared.geometry, spec.geometry(3, 1).unwrap());
+        let flipped = prepared.flipped();
+        assert_eq!((flipped.pixels.width, flipped.pixels.height), (5, 2));
+        assert_eq!(flipped.pixels.data, [0, 3, 2, 1, 0, 0, 3, 2, 1, 0]);
+        let empty = Picture { width: 0, height: 5, channels: 1, data: Vec::new() };
+        assert!(spec.apply(&empty).unwrap_err().to_string().contains("0×5 pixels"));
+    }
+
+    #[test]
+    fn crops_beside_the_picture_are_padding() {
+        let picture = Picture { width: 2, height: 2, channels: 1, data: vec![1, 2, 3, 4] };
+        let cut = |left, top| crop(&picture, (left, top), (2, 2), 9).data;
+        assert_eq!((cut(0, 0), cut(1, 1), cut(-1, 0)), (vec![1, 2, 3, 4], vec![4, 9, 9, 9], vec![9, 1, 9, 3]));
+        assert_eq!((cut(5, 0), cut(-5, 0), cut(0, 7)), (vec![9; 4], vec![9; 4], vec![9; 4]));
     }
 }

@@ -145,19 +145,21 @@ fn vertical(picture: &Picture, height: usize, filter: Filter) -> Picture {
     Picture { height, data, ..*picture }
 }
 
-/// Pillow steps through the input by repeated addition; so do we, to round alike.
-fn nearest(picture: &Picture, width: usize, height: usize) -> Picture {
-    let positions = |input: usize, output: usize| {
-        let step = input as f64 / output as f64;
-        let mut at = step * 0.5;
-        let mut next = || {
-            let position = (at as usize).min(input - 1);
-            at += step;
-            position
-        };
-        (0..output).map(|_| next()).collect::<Vec<_>>()
+/// For each output position, the input position that Pillow's `NEAREST` takes: it steps through the input by repeated
+/// addition; so do we, to round alike.
+pub(crate) fn nearest_positions(input: usize, output: usize) -> Vec<usize> {
+    let step = input as f64 / output as f64;
+    let mut at = step * 0.5;
+    let mut next = || {
+        let position = (at as usize).min(input - 1);
+        at += step;
+        position
     };
-    let (columns, rows) = (positions(picture.width, width), positions(picture.height, height));
+    (0..output).map(|_| next()).collect()
+}
+
+fn nearest(picture: &Picture, width: usize, height: usize) -> Picture {
+    let (columns, rows) = (nearest_positions(picture.width, width), nearest_positions(picture.height, height));
     let c = picture.channels;
     let mut data = Vec::with_capacity(width * height * c);
     for y in rows {

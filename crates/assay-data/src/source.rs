@@ -1,14 +1,15 @@
 //! Where the image of a sample is, and how to get at it.
+//!
+//! **Invariant.** Outside this crate nothing is decoded but what has been compared with the digest that the manifest names:
+//! reading is private, and [`Sample::picture`](crate::Sample::picture) is the only way.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
-
+use crate::archive::Archive;
 use crate::decode::{Color, ImageError, Picture};
 use crate::glyphs::Glyphs;
+use crate::regular::read_regular;
 
 /// Where an image is.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub enum ImageSource {
     /// Something in a file that holds many images.
     Inside {
         /// The file.
-        container: Arc<dyn Container>,
+        container: Packed,
         /// Index of the image.
         index: usize,
     },
@@ -39,171 +40,119 @@ pub enum ImageSource {
 }
 
 /// A file that holds many images.
-pub trait Container: std::fmt::Debug + Send + Sync {
+#[derive(Clone, Debug)]
+pub struct Packed(Arc<dyn Container>);
+
+impl Packed {
+    pub(crate) fn new(container: impl Container + 'static) -> Self {
+        Self(Arc::new(container))
+    }
+}
+
+/// A reader of files that hold many images.
+pub(crate) trait Container: std::fmt::Debug + Send + Sync {
     /// The file.
     fn path(&self) -> &Path;
 
-    /// Decodes one of its images.
+    /// Reads one of its images.
     ///
     /// # Errors
     /// What is wrong with the file; the caller knows its name.
-    fn picture(&self, index: usize, color: Color) -> Result<Picture, ImageError>;
+    fn content(&self, index: usize) -> Result<Content, ImageError>;
+}
+
+/// What has been read of an image, before it is decoded.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// An encoded image.
+    Encoded(Vec<u8>),
+    /// The bytes of three planes, red, green and blue, of squares with this side.
+    Planes(usize, Vec<u8>),
 }
 
 /// An image file larger than this is refused.
-const MAX_IMAGE_FILE_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_IMAGE_FILE_BYTES: u64 = 256 << 20;
+
+impl Content {
+    /// What the manifest calls the digest of the image.
+    pub fn digest(&self) -> blake3::Hash {
+        match self {
+            Self::Encoded(bytes) => blake3::hash(bytes),
+            Self::Planes(side, planes) => planes_digest(*side, planes),
+        }
+    }
+
+    fn decode(self, color: Color) -> Result<Picture, ImageError> {
+        match self {
+            Self::Encoded(bytes) => Picture::decode(&bytes, color),
+            Self::Planes(side, planes) => {
+                let area = side * side;
+                let data = (0..area).flat_map(|i| [planes[i], planes[area + i], planes[2 * area + i]]).collect();
+                Ok(Picture { width: side, height: side, channels: 3, data }.into_color(color))
+            }
+        }
+    }
+}
+
+/// Digest of an image of three planes.
+pub(crate) fn planes_digest(side: usize, planes: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{side}x{side} planes").as_bytes()).update(planes);
+    hasher.finalize()
+}
 
 impl ImageSource {
     /// The file on disk that it depends on, if any.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Member { archive, .. } => Some(&archive.path),
-            Self::Inside { container, .. } => Some(container.path()),
+            Self::Member { archive, .. } => Some(archive.path()),
+            Self::Inside { container, .. } => Some(container.0.path()),
             Self::Glyph { .. } => None,
         }
     }
 
-    /// Reads and decodes the image.
+    /// Reads and decodes the image, whose content must have this digest. A drawing is what its place says.
     ///
     /// # Errors
-    /// What is wrong with the file; the caller knows its name.
-    pub fn picture(&self, color: Color) -> Result<Picture, ImageError> {
+    /// What is wrong with the file, or that it is another than was planned; the caller knows its name.
+    pub(crate) fn picture(&self, planned: &blake3::Hash, color: Color) -> Result<Picture, ImageError> {
         match self {
             Self::Glyph { glyphs, index } => Ok(glyphs.draw(*index).into_color(color)),
+            other => other.planned_content(planned)?.decode(color),
+        }
+    }
+
+    /// Reads an encoded file, whose content must have this digest.
+    ///
+    /// # Errors
+    /// Those of [`picture`](Self::picture), or when there is no such file.
+    pub(crate) fn encoded(&self, planned: &blake3::Hash) -> Result<Vec<u8>, ImageError> {
+        match self.planned_content(planned)? {
+            Content::Encoded(bytes) => Ok(bytes),
+            Content::Planes(..) => Err(ImageError::Unsuitable("it is not an encoded image".to_owned())),
+        }
+    }
+
+    /// Reads the bytes and compares them with what was planned. They were whole then, so damage is a change too.
+    fn planned_content(&self, planned: &blake3::Hash) -> Result<Content, ImageError> {
+        let content = self.content().map_err(|error| match error {
+            ImageError::Damaged(_) => ImageError::Changed,
+            other => other,
+        })?;
+        if content.digest() == *planned { Ok(content) } else { Err(ImageError::Changed) }
+    }
+
+    fn content(&self) -> Result<Content, ImageError> {
+        match self {
+            Self::Glyph { .. } => Err(ImageError::Unsuitable("a drawing is not in a file".to_owned())),
             Self::File(path) => {
-                let file = File::open(path).map_err(ImageError::Unreadable)?;
-                Picture::decode(&bounded(file)?, color)
+                let bytes = read_regular(path, MAX_IMAGE_FILE_BYTES).map_err(ImageError::Unreadable)?;
+                let large = || ImageError::TooLarge(format!("the file has more than {MAX_IMAGE_FILE_BYTES} bytes"));
+                bytes.map(Content::Encoded).ok_or_else(large)
             }
-            Self::Member { archive, index } => Picture::decode(&archive.read(*index)?, color),
-            Self::Inside { container, index } => container.picture(*index, color),
+            Self::Member { archive, index } => archive.read(*index).map(Content::Encoded),
+            Self::Inside { container, index } => container.0.content(*index),
         }
     }
-}
-
-fn bounded(file: File) -> Result<Vec<u8>, ImageError> {
-    let mut bytes = Vec::new();
-    file.take(MAX_IMAGE_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(ImageError::Unreadable)?;
-    if bytes.len() as u64 > MAX_IMAGE_FILE_BYTES {
-        return Err(ImageError::TooLarge(format!("the file has more than {MAX_IMAGE_FILE_BYTES} bytes")));
-    }
-    Ok(bytes)
-}
-
-/// A zip or tar file whose members are read in place; nothing is ever unpacked to disk.
-#[derive(Debug)]
-pub struct Archive {
-    path: PathBuf,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Zip(Mutex<zip::ZipArchive<BufReader<File>>>),
-    /// Name, first byte and length of each member that is a file.
-    Tar(Vec<(String, u64, u64)>),
-}
-
-/// Most members that an archive may have.
-const MAX_MEMBERS: usize = 50_000_000;
-
-impl Archive {
-    /// Opens a zip file or an uncompressed tar file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is neither.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-        let mut head = [0; 6];
-        let read = file.read(&mut head).with_context(|| format!("reading {}", path.display()))?;
-        let head = &head[..read];
-        let packed: [(&[u8], &str); 4] = [
-            (&[0x1f, 0x8b], "gzip"),
-            (b"BZh", "bzip2"),
-            (&[0xfd, b'7', b'z', b'X', b'Z'], "xz"),
-            (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
-        ];
-        if let Some((_, name)) = packed.iter().find(|(magic, _)| head.starts_with(magic)) {
-            bail!(
-                "{} is packed with {name} as a whole, so that images in it cannot be read one by one: unpack it, or unpack it and make a .tar or .zip of it",
-                path.display()
-            );
-        }
-        let is_tar = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar"));
-        let kind = if is_tar { Kind::Tar(tar_members(path)?) } else { Kind::Zip(Mutex::new(open_zip(path)?)) };
-        Ok(Self { path: path.to_owned(), kind })
-    }
-
-    /// Names of the members that are files, with their indices. Names that would leave the archive's folder are passed over.
-    ///
-    /// # Errors
-    /// When the directory of a zip is damaged.
-    pub fn members(&self) -> anyhow::Result<Vec<(usize, String)>> {
-        let zip = match &self.kind {
-            Kind::Tar(members) => return Ok(members.iter().map(|m| m.0.clone()).enumerate().collect()),
-            Kind::Zip(zip) => zip,
-        };
-        let mut zip = zip.lock().expect("no panic while locked");
-        let mut found = Vec::new();
-        for index in 0..zip.len() {
-            let member = zip.by_index_raw(index).with_context(|| format!("{} is damaged", self.path.display()))?;
-            if let (true, Some(name)) = (member.is_file(), member.enclosed_name()) {
-                found.push((index, name.to_string_lossy().replace('\\', "/")));
-            }
-        }
-        Ok(found)
-    }
-
-    /// Content of a member, at most 256 MiB of it.
-    ///
-    /// # Errors
-    /// When the member is damaged or larger.
-    pub fn read(&self, index: usize) -> Result<Vec<u8>, ImageError> {
-        let mut bytes = Vec::new();
-        match &self.kind {
-            Kind::Zip(zip) => {
-                let mut zip = zip.lock().expect("no panic while locked");
-                let member = zip.by_index(index).map_err(|e| ImageError::Damaged(e.to_string()))?;
-                let read = member.take(MAX_IMAGE_FILE_BYTES + 1).read_to_end(&mut bytes);
-                read.map_err(|e| ImageError::Damaged(e.to_string()))?;
-            }
-            Kind::Tar(members) => {
-                let (_, start, length) = &members[index];
-                let mut file = File::open(&self.path).map_err(ImageError::Unreadable)?;
-                file.seek(SeekFrom::Start(*start)).map_err(ImageError::Unreadable)?;
-                let read = file.take((*length).min(MAX_IMAGE_FILE_BYTES + 1)).read_to_end(&mut bytes);
-                read.map_err(ImageError::Unreadable)?;
-                if (bytes.len() as u64) < (*length).min(MAX_IMAGE_FILE_BYTES + 1) {
-                    return Err(ImageError::Damaged("the archive is truncated".to_owned()));
-                }
-            }
-        }
-        if bytes.len() as u64 > MAX_IMAGE_FILE_BYTES {
-            return Err(ImageError::TooLarge(format!("the member unpacks to more than {MAX_IMAGE_FILE_BYTES} bytes")));
-        }
-        Ok(bytes)
-    }
-}
-
-fn open_zip(path: &Path) -> anyhow::Result<zip::ZipArchive<BufReader<File>>> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    zip::ZipArchive::new(BufReader::new(file))
-        .with_context(|| format!("{} is not a zip file that can be read", path.display()))
-}
-
-fn tar_members(path: &Path) -> anyhow::Result<Vec<(String, u64, u64)>> {
-    let damaged = || format!("{} is not a tar file that can be read", path.display());
-    let mut archive = tar::Archive::new(File::open(path).with_context(damaged)?);
-    let mut members = Vec::new();
-    for entry in archive.entries_with_seek().with_context(damaged)? {
-        let entry = entry.with_context(damaged)?;
-        ensure!(members.len() < MAX_MEMBERS, "{} has more than {MAX_MEMBERS} members", path.display());
-        let name = entry.path().with_context(damaged)?;
-        let stays = name.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
-        if entry.header().entry_type().is_file() && stays {
-            let name = name.to_string_lossy().replace('\\', "/");
-            members.push((name.trim_start_matches("./").to_owned(), entry.raw_file_position(), entry.size()));
-        }
-    }
-    Ok(members)
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use assay_data::{Color, Filter, ImageSpec, Picture, Resize};
+use assay_data::{Color, Filter, ImageSpec, Picture, Resize, Size};
 use assay_nn::{InputSpec, Range};
 use serde_json::Value;
 
@@ -29,14 +29,8 @@ fn tensors_are_those_of_torchvision() {
     };
     let (size, crop) = (json["size"].as_u64().unwrap() as u32, json["crop"].as_u64().unwrap() as u32);
     let input = InputSpec { range: Range::Unit, invert: false, mean: numbers("mean"), std: numbers("std") };
-    let spec = |resize, filter| ImageSpec {
-        color: Color::Rgb,
-        resize,
-        size_px: size,
-        filter,
-        crop_px: crop,
-        before: Vec::new(),
-    };
+    let (size, crop_px) = (Size::square(size), Size::square(crop));
+    let spec = |resize, filter| ImageSpec::new(Color::Rgb, resize, size, filter, crop_px, Vec::new());
     let specs = [spec(Resize::ShorterSide, Filter::Bicubic), spec(Resize::Stretch, Filter::Bilinear)];
     let bytes = std::fs::read(folder.join("expected.f16")).unwrap();
     let area = (crop * crop) as usize;
@@ -47,7 +41,7 @@ fn tensors_are_those_of_torchvision() {
         let picture = Picture::decode(&content, Color::Rgb).unwrap();
         for spec in &specs {
             let expected = expected.next().unwrap();
-            let found = input.apply(&spec.apply(&picture).unwrap().data, 3);
+            let found = input.apply(&spec.apply(&picture).unwrap().pixels.data, 3);
             let differences = found.iter().zip(expected.chunks_exact(2)).enumerate().map(|(i, (found, expected))| {
                 // In units of 1/255 of the range of pixels.
                 (f64::from(*found) - half(expected.try_into().unwrap())).abs() * f64::from(input.std[i / area]) * 255.0

@@ -1,20 +1,23 @@
 //! CIFAR: raw 32×32 images in a few large files, as Python pickles or as bytes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
 use assay_pickle::Value;
 
-use crate::decode::{Color, ImageError, Picture};
+use crate::decode::ImageError;
 use crate::digests::Digests;
 use crate::files::{Files, read};
-use crate::manifest::{Label, Manifest, Sample, Split};
-use crate::source::{Container, ImageSource};
+use crate::manifest::{Manifest, Sample, Split};
+use crate::source::{Container, Content, ImageSource, Packed, planes_digest};
+use crate::target::Targets;
 
 /// Bytes of an image: a plane of red, one of green, one of blue.
 const IMAGE: usize = 3 * SIDE * SIDE;
 const SIDE: usize = 32;
+/// What is remembered of a batch; raise it when other labels or pixels are read of the same file.
+const CIFAR_READER: u32 = 1;
 
 /// What differs between the two.
 pub struct Variant {
@@ -74,8 +77,8 @@ impl Container for Batch {
         &self.path
     }
 
-    fn picture(&self, index: usize, color: Color) -> Result<Picture, ImageError> {
-        let mut kept = self.pixels.lock().expect("no panic while locked");
+    fn content(&self, index: usize) -> Result<Content, ImageError> {
+        let mut kept = self.pixels.lock().unwrap_or_else(PoisonError::into_inner);
         let pixels = match &*kept {
             Some(pixels) => Arc::clone(pixels),
             None => {
@@ -85,11 +88,8 @@ impl Container for Batch {
             }
         };
         drop(kept);
-        let planes = pixels.get(index * IMAGE..(index + 1) * IMAGE);
-        let planes = planes.ok_or_else(|| ImageError::Damaged("the file has fewer images than before".to_owned()))?;
-        let plane = SIDE * SIDE;
-        let data = (0..plane).flat_map(|i| [planes[i], planes[plane + i], planes[2 * plane + i]]).collect();
-        Ok(Picture { width: SIDE, height: SIDE, channels: 3, data }.into_color(color))
+        let planes = pixels.chunks_exact(IMAGE).nth(index).ok_or(ImageError::Changed)?;
+        Ok(Content::Planes(SIDE, planes.to_vec()))
     }
 }
 
@@ -131,17 +131,15 @@ fn add_batch(
     let content = base.digests(&[&source], digests)?[0];
     let tag = format!("{version:?}");
     // For each image its digest and its label.
-    let listed = digests.memo("cifar batch", &[content.as_bytes(), tag.as_bytes()], &mut || {
-        let (labels, pixels) = parse(&read(&source)?, version)?;
-        let image = |(pixels, label): (&[u8], &u8)| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(b"32x32 planes").update(pixels);
-            [hasher.finalize().as_bytes().as_slice(), &[*label]].concat()
-        };
-        Ok(pixels.chunks_exact(IMAGE).zip(&labels).flat_map(image).collect())
-    })?;
+    let listed =
+        digests.memo(&format!("cifar batch {CIFAR_READER}"), &[content.as_bytes(), tag.as_bytes()], &mut || {
+            let (labels, pixels) = parse(&read(&source)?, version)?;
+            let image =
+                |(pixels, label): (&[u8], &u8)| [planes_digest(SIDE, pixels).as_bytes().as_slice(), &[*label]].concat();
+            Ok(pixels.chunks_exact(IMAGE).zip(&labels).flat_map(image).collect())
+        })?;
     let path = source.file().map_or_else(|| base.source().to_owned(), Path::to_owned);
-    let batch = Arc::new(Batch { path, source, version, pixels: Mutex::default() });
+    let batch = Packed::new(Batch { path, source, version, pixels: Mutex::default() });
     let known = manifest.classes.len();
     for (index, image) in listed.chunks_exact(33).enumerate() {
         let label = u32::from(image[32]);
@@ -149,9 +147,9 @@ fn add_batch(
         manifest.samples.push(Sample {
             path: format!("{name}/{index}"),
             digest: blake3::Hash::from_bytes(image[..32].try_into().expect("32 bytes")),
-            label: Label::Class(label),
+            targets: Targets::class(label),
             split,
-            source: ImageSource::Inside { container: Arc::clone(&batch) as Arc<dyn Container>, index },
+            source: ImageSource::Inside { container: batch.clone(), index },
         });
     }
     Ok(())

@@ -35,9 +35,9 @@ pub fn isic2018(files: &Files) -> anyhow::Result<Listing> {
     for record in reader.records() {
         let record = record.with_context(|| labels_at.name(LABELS))?;
         let image = record.get(0).unwrap_or_default().trim().to_owned();
-        let marks: Option<Vec<f64>> = record.iter().skip(1).map(|v| v.trim().parse().ok()).collect();
-        let marked = marks.map(|m| m.iter().enumerate().filter(|(_, v)| **v > 0.5).map(|(k, _)| k).collect::<Vec<_>>());
-        let Some([class]) = marked.as_deref() else {
+        let values: Option<Vec<f64>> = record.iter().skip(1).map(|v| v.trim().parse().ok()).collect();
+        let shown = values.map(|v| v.iter().enumerate().filter(|(_, v)| **v > 0.5).map(|(k, _)| k).collect::<Vec<_>>());
+        let Some([class]) = shown.as_deref() else {
             anyhow::bail!("{}: exactly one class of image {image} must be 1", labels_at.name(LABELS));
         };
         listing.add(Split::Whole, *class as u32, format!("{IMAGES}/{image}.jpg"));

@@ -14,7 +14,8 @@ use anyhow::bail;
 
 use crate::digests::Digests;
 use crate::files::Files;
-use crate::manifest::{Label, Manifest, Presence, Sample, Split};
+use crate::manifest::{Manifest, Sample, Split};
+use crate::target::{Label, Presence, Targets};
 
 pub use info::{DatasetInfo, SplitCount, all_datasets};
 
@@ -116,7 +117,7 @@ impl Official {
 struct Row {
     /// Path, as [`Files::get`] takes it.
     path: String,
-    label: Label,
+    targets: Targets,
     split: Split,
 }
 
@@ -134,11 +135,11 @@ impl Listing {
     }
 
     fn add(&mut self, split: Split, class: u32, path: String) {
-        self.rows.push(Row { path, label: Label::Class(class), split });
+        self.rows.push(Row { path, targets: Targets::class(class), split });
     }
 
-    fn add_marks(&mut self, split: Split, marks: Vec<Presence>, path: String) {
-        self.rows.push(Row { path, label: Label::MultiLabel(marks.into()), split });
+    fn add_multi_label(&mut self, split: Split, classes: Vec<Presence>, path: String) {
+        self.rows.push(Row { path, targets: Label::MultiLabel(classes.into()).into(), split });
     }
 
     /// Looks for the images.
@@ -150,21 +151,21 @@ impl Listing {
             bail!("{} of the {} images that the lists name are missing:{some}", missing.len(), self.rows.len());
         }
         anyhow::ensure!(!self.rows.is_empty(), "the lists in {} name no image", base.source().display());
-        let origins: Vec<_> = self.rows.iter().filter_map(|r| base.get(&r.path)).collect();
+        let sources: Vec<_> = self.rows.iter().filter_map(|r| base.get(&r.path)).collect();
         // An image that is named twice is read once.
         let mut unique: Vec<_> = Vec::new();
         let mut place: HashMap<&str, usize> = HashMap::new();
-        for (row, source) in self.rows.iter().zip(&origins) {
+        for (row, source) in self.rows.iter().zip(&sources) {
             place.entry(&row.path).or_insert_with(|| {
                 unique.push(*source);
                 unique.len() - 1
             });
         }
         let hashes = base.digests(&unique, digests)?;
-        let samples = self.rows.iter().zip(&origins).map(|(row, source)| Sample {
+        let samples = self.rows.iter().zip(&sources).map(|(row, source)| Sample {
             path: row.path.clone(),
             digest: hashes[place[row.path.as_str()]],
-            label: row.label.clone(),
+            targets: row.targets.clone(),
             split: row.split,
             source: (*source).clone(),
         });

@@ -6,7 +6,8 @@ use anyhow::{Context as _, ensure};
 
 use super::Listing;
 use crate::files::Files;
-use crate::manifest::{Presence, Split};
+use crate::manifest::Split;
+use crate::target::Presence;
 
 /// `ImageSets/Main/{class}_{train,val,test}.txt`: an image and 1, 0 (difficult) or -1.
 pub fn voc2007(files: &Files) -> anyhow::Result<Listing> {
@@ -24,17 +25,17 @@ pub fn voc2007(files: &Files) -> anyhow::Result<Listing> {
         for (k, class) in classes.iter().enumerate() {
             let list = format!("{LISTS}{class}_{name}.txt");
             for line in base.lines(&list)? {
-                let (image, mark) = line
+                let (image, presence) = line
                     .split_once(char::is_whitespace)
-                    .and_then(|(image, mark)| Some((image, mark_of(mark.trim())?)))
+                    .and_then(|(image, mark)| Some((image, presence_of(mark.trim())?)))
                     .with_context(|| {
                         format!("{}: expected an image and 1, 0 or -1, found {line:?}", base.name(&list))
                     })?;
-                images.entry(image.to_owned()).or_insert_with(|| vec![None; classes.len()])[k] = Some(mark);
+                images.entry(image.to_owned()).or_insert_with(|| vec![None; classes.len()])[k] = Some(presence);
             }
         }
-        for (image, marks) in images {
-            let known: Option<Vec<Presence>> = marks.into_iter().collect();
+        for (image, classes) in images {
+            let known: Option<Vec<Presence>> = classes.into_iter().collect();
             let known = known.with_context(|| {
                 format!("{}: image {image} is not in the {name} list of every class", base.name(LISTS))
             })?;
@@ -42,11 +43,11 @@ pub fn voc2007(files: &Files) -> anyhow::Result<Listing> {
         }
     }
     let mut listing = Listing::new(base, classes);
-    rows.into_iter().for_each(|(split, marks, path)| listing.add_marks(split, marks, path));
+    rows.into_iter().for_each(|(split, classes, path)| listing.add_multi_label(split, classes, path));
     Ok(listing)
 }
 
-fn mark_of(text: &str) -> Option<Presence> {
+fn presence_of(text: &str) -> Option<Presence> {
     match text {
         "1" => Some(Presence::Present),
         "0" => Some(Presence::Difficult),

@@ -4,11 +4,14 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::records::BoundedRecords;
 use super::{classes_of, split_of};
 use crate::digests::Digests;
 use crate::files::content_digests;
-use crate::manifest::{Label, Manifest, Sample, Split};
+use crate::manifest::{Manifest, Sample, Split};
+use crate::regular::open_regular;
 use crate::source::ImageSource;
+use crate::target::Targets;
 
 /// Names of the columns of a CSV file.
 #[derive(Clone, Debug)]
@@ -27,7 +30,8 @@ pub struct CsvColumns {
 /// When a column or an image is missing, a path leaves `root`, a cell is empty, or a split is none.
 pub fn csv_table(path: &Path, root: &Path, columns: &CsvColumns, digests: &dyn Digests) -> anyhow::Result<Manifest> {
     let file = path.display();
-    let mut reader = csv::ReaderBuilder::new().from_path(path).with_context(|| format!("reading {file}"))?;
+    let opened = open_regular(path).with_context(|| format!("reading {file}"))?;
+    let mut reader = csv::Reader::from_reader(BoundedRecords::new(opened));
     let header = reader.headers().with_context(|| format!("reading {file}"))?.clone();
     let column = |name: &str| {
         let found = header.iter().position(|c| c.trim_start_matches('\u{feff}').trim() == name);
@@ -69,16 +73,16 @@ pub fn csv_table(path: &Path, root: &Path, columns: &CsvColumns, digests: &dyn D
         );
     }
     let (classes, index) = classes_of(rows.iter().map(|r| &r.2));
-    let origins: Vec<ImageSource> = rows.iter().map(|r| ImageSource::File(r.1.clone())).collect();
-    let hashes = content_digests(root, &origins.iter().collect::<Vec<_>>(), digests)?;
+    let sources: Vec<ImageSource> = rows.iter().map(|r| ImageSource::File(r.1.clone())).collect();
+    let hashes = content_digests(root, &sources.iter().collect::<Vec<_>>(), digests)?;
     let sample = |(((path, _, label, split), source), digest)| Sample {
-        label: Label::Class(index[&label]),
+        targets: Targets::class(index[&label]),
         path,
         digest,
         split,
         source,
     };
-    let samples = rows.into_iter().zip(origins).zip(hashes).map(sample).collect();
+    let samples = rows.into_iter().zip(sources).zip(hashes).map(sample).collect();
     Ok(Manifest { classes, samples, ..Manifest::default() })
 }
 

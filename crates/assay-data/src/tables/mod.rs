@@ -2,6 +2,7 @@
 
 mod csv_file;
 mod parquet_file;
+mod records;
 
 pub use csv_file::{CsvColumns, csv_table};
 pub use parquet_file::{ParquetColumns, parquet_table};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
 use parquet::basic::Type;
@@ -14,10 +14,12 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 
 use super::{classes_of, split_of};
-use crate::decode::{Color, ImageError, Picture};
+use crate::decode::ImageError;
 use crate::digests::Digests;
-use crate::manifest::{Label, Manifest, Sample, Split};
-use crate::source::{Container, ImageSource};
+use crate::manifest::{Manifest, Sample, Split};
+use crate::regular::{check_regular, open_regular};
+use crate::source::{Container, Content, ImageSource, Packed};
+use crate::target::Targets;
 
 /// Names of the columns of Parquet files.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct ParquetColumns {
 
 /// A row group with more bytes is refused.
 const MAX_BYTES: i64 = 4 << 30;
+/// What is remembered of a file; raise it when other images or labels are read of the same file.
+const PARQUET_READER: u32 = 1;
 /// Row groups kept in memory: neighbouring images are asked for together.
 const KEPT: usize = 2;
 
@@ -51,9 +55,9 @@ impl Container for Table {
         &self.path
     }
 
-    fn picture(&self, index: usize, color: Color) -> Result<Picture, ImageError> {
+    fn content(&self, index: usize) -> Result<Content, ImageError> {
         let group = self.starts.partition_point(|s| *s <= index).saturating_sub(1);
-        let mut kept = self.kept.lock().expect("no panic while locked");
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|(g, _)| *g == group).map(|(_, images)| Arc::clone(images));
         let images = match found {
             Some(images) => images,
@@ -68,11 +72,8 @@ impl Container for Table {
             }
         };
         drop(kept);
-        let image = images.get(index - self.starts[group]);
-        Picture::decode(
-            image.ok_or_else(|| ImageError::Damaged("the file has fewer rows than before".to_owned()))?,
-            color,
-        )
+        let image = images.get(index - self.starts[group]).ok_or(ImageError::Changed)?;
+        Ok(Content::Encoded(image.clone()))
     }
 }
 
@@ -90,20 +91,24 @@ pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digest
         let digest =
             digests.file(&path.to_string_lossy(), file).with_context(|| format!("reading {}", file.display()))?;
         let key = [columns.image.as_bytes(), columns.label.as_bytes()];
-        let bytes = digests.memo("parquet rows", &[digest.as_bytes(), key[0], key[1]], &mut || {
-            guarded(|| scan(file, columns)).with_context(|| file.display().to_string())
-        })?;
+        let bytes = digests.memo(
+            &format!("parquet rows {PARQUET_READER}"),
+            &[digest.as_bytes(), key[0], key[1]],
+            &mut || guarded(|| scan(file, columns)).with_context(|| file.display().to_string()),
+        )?;
         let Scan { names, starts, rows: found } =
             serde_json::from_slice(&bytes).context("what was kept of a Parquet file is damaged")?;
+        let is_whole = starts.first() == Some(&0) && starts.is_sorted() && starts.last() == Some(&found.len());
+        ensure!(is_whole, "what was kept of {} is damaged", file.display());
         named = named.or(names);
         let table = Table { path: file.clone(), column: columns.image.clone(), starts, kept: Mutex::default() };
-        let table: Arc<dyn Container> = Arc::new(table);
+        let table = Packed::new(table);
         let split = if all_split { split(file).unwrap_or(Split::Whole) } else { Split::Whole };
         let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy().replace('\\', "/");
         let name =
             if name.is_empty() { file.file_name().unwrap_or_default().to_string_lossy().into_owned() } else { name };
         rows.extend(
-            found.into_iter().enumerate().map(|(i, row)| (format!("{name}/{i}"), row, split, Arc::clone(&table), i)),
+            found.into_iter().enumerate().map(|(i, row)| (format!("{name}/{i}"), row, split, table.clone(), i)),
         );
     }
     let (classes, index) = match named {
@@ -122,7 +127,7 @@ pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digest
         samples.push(Sample {
             path,
             digest,
-            label: Label::Class(class),
+            targets: Targets::class(class),
             split,
             source: ImageSource::Inside { container, index: at },
         });
@@ -141,6 +146,7 @@ struct Scan {
 
 fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() {
+        check_regular(path).with_context(|| format!("reading {}", path.display()))?;
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
@@ -160,18 +166,13 @@ fn guarded<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
 }
 
 fn open(path: &Path) -> anyhow::Result<SerializedFileReader<File>> {
-    SerializedFileReader::new(File::open(path)?).context("it is not a Parquet file, or a damaged one")
+    SerializedFileReader::new(open_regular(path)?).context("it is not a Parquet file, or a damaged one")
 }
 
 fn scan(path: &Path, columns: &ParquetColumns) -> anyhow::Result<Vec<u8>> {
     let reader = open(path)?;
     let (mut starts, mut rows) = (vec![0], Vec::new());
     for group in 0..reader.num_row_groups() {
-        let size = reader.metadata().row_group(group).total_byte_size();
-        ensure!(
-            size <= MAX_BYTES,
-            "row group {group} has {size} bytes, and at most {MAX_BYTES} are read: write smaller row groups"
-        );
         let first = starts[group];
         let located = |row: usize| format!("row {}", first + row);
         let images = images_of(&reader, group, &columns.image)?;
@@ -208,7 +209,13 @@ fn column(reader: &SerializedFileReader<File>, paths: &[String]) -> anyhow::Resu
         .with_context(|| format!("there is no column {:?}; it has {}", paths[0], names.join(", ")))
 }
 
-fn images_of(reader: &SerializedFileReader<File>, group: usize, name: &str) -> anyhow::Result<Vec<Vec<u8>>> {
+fn images_of(reader: &SerializedFileReader<File>, group: usize, name: &str) -> anyhow::Result<Encoded> {
+    ensure!(group < reader.num_row_groups(), "it has fewer row groups than before");
+    let size = reader.metadata().row_group(group).total_byte_size();
+    ensure!(
+        size <= MAX_BYTES,
+        "row group {group} has {size} bytes, and at most {MAX_BYTES} are read: write smaller row groups"
+    );
     let at = column(reader, &[format!("{name}.bytes"), name.to_owned()])?;
     let descr = reader.metadata().file_metadata().schema_descr().column(at);
     ensure!(

@@ -34,9 +34,10 @@ impl LabelledImages {
         let chosen = || samples.iter().map(|i| &manifest.samples[*i as usize]);
         let images: Vec<[u8; 32]> = chosen().map(|s| *s.digest.as_bytes()).collect();
         let labels = if manifest.is_multi_label() {
-            let marks = chosen().flat_map(|s| match &s.label {
-                Label::MultiLabel(marks) => marks.to_vec(),
-                Label::Class(class) => one_mark(*class, manifest.classes.len()),
+            let marks = chosen().flat_map(|s| match s.label() {
+                Some(Label::MultiLabel(marks)) => marks.to_vec(),
+                Some(Label::Class(class)) => one_mark(*class, manifest.classes.len()),
+                None => vec![Presence::Absent; manifest.classes.len()],
             });
             // All classes take part.
             Labels::MultiLabel(marks.collect())

@@ -96,12 +96,22 @@ impl TaskData {
             drop_samples(&mut manifest, &bad);
         }
         anyhow::ensure!(!manifest.samples.is_empty(), "no image is left of this dataset");
+        Ok(Self { skipped, ..Self::cut(manifest, &digests) })
+    }
+
+    /// The samples of a manifest that somebody else has made.
+    #[cfg(test)]
+    pub fn of(manifest: Manifest, facts: &Facts) -> Self {
+        Self::cut(manifest, &FactDigests::new(facts))
+    }
+
+    fn cut(manifest: Manifest, digests: &FactDigests<'_>) -> Self {
         let digest = Digest::from_bytes(*manifest.digest().as_bytes());
-        let shards = cut(&manifest, &digests);
+        let shards = cut(&manifest, digests);
         let (shards, lengths): (Vec<External<ShardImages>>, Vec<usize>) = shards.into_iter().unzip();
         let shard_of = pieces_of(&manifest, &lengths);
         let repeated = repeated(&manifest);
-        Ok(Self { manifest, digest, shards, lengths, shard_of, skipped, repeated })
+        Self { manifest, digest, shards, lengths, shard_of, skipped: Vec::new(), repeated }
     }
 
     /// The pieces that the images of these samples are in, in order.
@@ -176,10 +186,17 @@ fn pieces_of(manifest: &Manifest, lengths: &[usize]) -> Vec<u32> {
 
 /// Indices of the samples whose image cannot be decoded; found once for the same images.
 fn bad_images(manifest: &Manifest, digests: &FactDigests<'_>) -> anyhow::Result<Vec<usize>> {
-    let bytes = digests.memo("bad images", &[manifest.digest().as_bytes()], &mut || {
-        let is_bad = |s: &Sample| s.source.picture(assay_data::Color::Rgb).is_err();
-        let bad = manifest.samples.iter().enumerate().filter(|(_, s)| is_bad(s)).map(|(i, _)| i as u64);
-        Ok(bad.flat_map(u64::to_le_bytes).collect())
+    let purpose = format!("bad images {}", assay_data::PIXELS);
+    let bytes = digests.memo(&purpose, &[manifest.digest().as_bytes()], &mut || {
+        let mut bad = Vec::new();
+        for (i, sample) in manifest.samples.iter().enumerate() {
+            match sample.picture(assay_data::Color::Rgb) {
+                Ok(_) => {}
+                Err(error) if error.is_of_the_content() => bad.extend((i as u64).to_le_bytes()),
+                Err(error) => return Err(anyhow::Error::from(error).context(name_of(sample))),
+            }
+        }
+        Ok(bad)
     })?;
     Ok(bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().expect("eight bytes")) as usize).collect())
 }
@@ -198,15 +215,19 @@ fn drop_samples(manifest: &mut Manifest, bad: &[usize]) {
 
 /// Decodes and prepares one sample; the error names the file. Pictures that several steps need are kept in `pictures`.
 pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec, pictures: Option<&Pictures>) -> anyhow::Result<Vec<u8>> {
-    let decode = || sample.source.picture(image.color);
+    let decode = || sample.picture(image.color);
     let prepared = match pictures {
         Some(pictures) => pictures.get(sample.digest, image.color, decode).and_then(|picture| image.apply(&picture)),
         None => decode().and_then(|picture| image.apply(&picture)),
     };
-    let name = || match sample.source.file() {
+    Ok(prepared.with_context(|| name_of(sample))?.pixels.data)
+}
+
+/// How an image is called in messages.
+fn name_of(sample: &Sample) -> String {
+    match sample.source.file() {
         Some(file) if file.ends_with(&sample.path) => format!("image {}", file.display()),
         Some(file) => format!("image {} in {}", sample.path, file.display()),
         None => format!("image {}", sample.path),
-    };
-    Ok(prepared.with_context(name)?.data)
+    }
 }

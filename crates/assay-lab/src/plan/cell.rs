@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use assay_config::Checker;
-use assay_data::{Manifest, Split};
-use assay_engine::{Content, External, Output, Step};
+use assay_data::{ImageSpec, Manifest, Split};
+use assay_engine::{Content, Digest, External, Output, Step};
 use assay_nn::FeaturePoint;
 
 use super::inputs::Ready;
 use super::{PlanError, Planner};
-use crate::outside::{CheckpointPlace, LabelledImages, TaskData};
+use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, TaskData};
 use crate::results::{Evaluation, ExhibitSource};
 use crate::spec::{Cell, Metric};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
@@ -67,6 +67,27 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         Content::new(self.data.digest, Arc::clone(&self.data))
     }
 
+    /// Some samples, by index, with all that is known of them and nothing of the others.
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
+    pub fn samples(&self, samples: &[u32]) -> Content<Manifest> {
+        let Manifest { classes, samples: all, .. } = &self.data.manifest;
+        let samples = samples.iter().map(|i| all[*i as usize].clone()).collect();
+        let chosen = Manifest { classes: classes.clone(), samples, ..Manifest::default() };
+        Content::new(Digest::from_bytes(*chosen.digest().as_bytes()), Arc::new(chosen))
+    }
+
+    /// The image files of these samples, by index: the pieces that they are in.
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
+    pub fn images(&self, samples: &[u32]) -> Vec<External<ShardImages>> {
+        self.data.shards_of(samples).into_iter().map(|piece| self.data.shards[piece as usize].clone()).collect()
+    }
+
+    /// How images are prepared.
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
+    pub fn image(&self) -> ImageSpec {
+        self.planner.experiment.tasks[&self.cell.task].image()
+    }
+
     /// Some samples, by index, with their labels and nothing of the others; their classes are all among `classes`.
     pub fn labelled(&self, samples: &[u32], classes: &[u32]) -> Content<LabelledImages> {
         LabelledImages::leaf(&self.data.manifest, samples, classes)
@@ -88,7 +109,7 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     }
 
     /// The features of these samples at another point of the network than the model says.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for protocols that look into a network"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn features_at(&mut self, samples: &[u32], point: &FeaturePoint) -> Result<Vec<Output<Features>>, PlanError> {
         self.features_in(&self.data.shards_of(samples), Some(point))
     }
@@ -102,7 +123,7 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     }
 
     /// The weights of the model, as a start of training.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for protocols that train"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn start(&mut self) -> Result<WeightsRecipe, PlanError> {
         Ok(self.planner.weights(&self.cell.model)?.into())
     }
@@ -127,15 +148,26 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         ))
     }
 
-    /// Refuses a task whose images show several classes.
+    /// Refuses a task whose images do not show one class each.
     pub fn expect_one_class_each(&self) -> Result<(), PlanError> {
+        let protocol = &self.cell.protocol;
         if self.data.manifest.is_multi_label() {
-            let protocol = &self.cell.protocol;
             return Err(
                 self.task_error(format!("{protocol:?} is for images of one class each, and these show several"))
             );
         }
-        Ok(())
+        self.expect_labels()
+    }
+
+    /// Refuses a task with images of which no class is known.
+    pub fn expect_labels(&self) -> Result<(), PlanError> {
+        match self.data.manifest.samples.iter().find(|s| s.label().is_none()) {
+            None => Ok(()),
+            Some(sample) => Err(self.task_error(format!(
+                "{:?} needs the class of every image, and {} has none",
+                self.cell.protocol, sample.path
+            ))),
+        }
     }
 
     /// A step of this protocol on this task that is the same for every model; `plan` adds it the first time.

@@ -193,7 +193,8 @@ impl Planner<'_> {
 
 /// Whether a model can take images that are prepared so.
 fn fits(model: &ModelSpec, image: &ImageSpec) -> Result<(), String> {
-    let (channels, side) = (image.color.channels(), image.crop_px as usize);
+    let channels = image.color.channels();
+    let size = ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize };
     let backbone = &model.backbone;
     if let Some(wanted) = backbone.channels().filter(|wanted| *wanted != channels) {
         let name = backbone.name();
@@ -202,7 +203,7 @@ fn fits(model: &ModelSpec, image: &ImageSpec) -> Result<(), String> {
             "its {name} takes {wanted} channels, and images have {channels}: `color: {color:?}` gives what it wants"
         ));
     }
-    if let Some(problem) = backbone.size_problem(ImageSize::square(side)) {
+    if let Some(problem) = backbone.size_problem(size) {
         return Err(format!("its {} {problem}", backbone.name()));
     }
     let given = model.input().mean.len();

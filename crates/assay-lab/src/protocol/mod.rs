@@ -4,6 +4,8 @@ mod classifier;
 mod few_shot;
 mod knn;
 mod linear;
+#[cfg(test)]
+mod toy;
 
 use schemars::JsonSchema;
 use serde::Deserialize;

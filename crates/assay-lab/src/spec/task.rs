@@ -1,6 +1,6 @@
 //! Tasks: a dataset, which part of it, and how its images are prepared.
 
-use assay_data::{Color, Filter, ImageSpec, ImageStep, Resize, Split, Subset};
+use assay_data::{Color, Filter, ImageSpec, ImageStep, Resize, Size, Split, Subset};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -94,8 +94,8 @@ impl TaskSpec {
         let ImageOptions { size, resize, filter, crop, color, ref before } = self.image;
         // A filter that is not used must not be in a key.
         let filter = if resize == Resize::None { Filter::Nearest } else { filter };
-        let (crop_px, before) = (crop.unwrap_or(size), before.clone());
-        ImageSpec { color, resize, size_px: size, filter, crop_px, before }
+        let (crop, size) = (Size::square(crop.unwrap_or(size)), Size::square(size));
+        ImageSpec::new(color, resize, size, filter, crop, before.clone())
     }
 
     /// Which part of the dataset is used.

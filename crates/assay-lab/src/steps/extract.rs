@@ -67,7 +67,8 @@ impl ExtractShard {
             WeightsRecipe::Tensors(leaf) => build(Values::Given(&context.open(leaf).load(leaf.digest())?)),
             WeightsRecipe::Trained(output) => build(Values::Given(&context.load(output)?.tensors)),
         };
-        let size = ImageSize::square(self.image.crop_px as usize);
+        let size = self.image.crop_px;
+        let size = ImageSize { height: size.height as usize, width: size.width as usize };
         let extractor = Extractor::new(&model.backbone, net, device, self.image.color.channels(), size);
         Ok(extractor.at(model.point.clone()))
     }

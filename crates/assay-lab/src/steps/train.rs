@@ -178,7 +178,7 @@ impl Batches<'_> {
         let (epoch, at) = (u64::from(step) / each_epoch, (u64::from(step) % each_epoch) as usize);
         let chosen: Vec<usize> = self.epoch(epoch)[at * size..][..size].to_vec();
         let views = if matches!(recipe.method, TrainRecipe::SimClr { .. }) { 2 } else { 1 };
-        let (channels, side) = (recipe.image.color.channels(), recipe.image.crop_px as usize);
+        let (channels, side) = (recipe.image.color.channels(), recipe.image.crop_px.width as usize);
         let mut images = Vec::with_capacity(size * views * channels * side * side);
         for view in 0..views as u64 {
             for (i, index) in chosen.iter().enumerate() {

@@ -43,6 +43,7 @@ impl Step<Runtime> for ScoreFewShot {
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
         let manifest = &self.manifest.value().manifest;
         let EpisodeList(episodes) = context.load(&self.episodes)?;
+        episodes.validate(manifest.samples.len())?;
         let table = FeatureTable::load(context, &self.features, manifest)?;
         let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
         let asked = Episodes {

@@ -127,6 +127,7 @@ impl Protocol for Linear {
     }
 
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError> {
+        cell.expect_labels()?;
         let metric = cell.metric()?;
         if metric.is_multi_label() && matches!(self.solver, Solver::Lda | Solver::NearestCentroid) {
             let message = format!("`{:?}` is for images of one class each, and these show several", self.solver);

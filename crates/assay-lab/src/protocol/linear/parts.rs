@@ -138,7 +138,7 @@ pub(super) fn classes_of(manifest: &Manifest, samples: &[u32], metric: Metric) -
 
 #[cfg(test)]
 mod tests {
-    use assay_data::{ImageSource, Label, Sample};
+    use assay_data::{ImageSource, Sample, Targets};
 
     use super::*;
 
@@ -146,7 +146,7 @@ mod tests {
         let sample = |(i, (class, split)): (usize, &(u32, Split))| Sample {
             path: i.to_string(),
             digest: blake3::hash(&(i as u64).to_le_bytes()),
-            label: Label::Class(*class),
+            targets: Targets::class(*class),
             split: *split,
             source: ImageSource::File(i.to_string().into()),
         };
