@@ -14,12 +14,12 @@ use crate::png_chunks::without_profiles;
 /// same [`ImageSpec`](crate::ImageSpec) give other pixels, or an image is refused that was not, or the reverse.
 pub const PIXELS: u32 = 2; // 1 – decoders in Rust for JPEG; 2 – libjpeg
 
-/// What a pixel is.
+/// Colours of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Color {
-    /// One value: luma by ITU-R 601-2, as Pillow's mode `L`.
+    /// Shades of grey: luma by ITU-R 601-2, as Pillow's mode `L`; one channel.
     Grey,
-    /// Red, green, blue.
+    /// Red, green and blue; three channels.
     Rgb,
 }
 
