@@ -1,4 +1,4 @@
-//! The outside runtime: environment, clock, working folder, terminal.
+//! The world outside: environment, clock, working folder, terminal.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use assay_config::{Environment, Problem, printable_lines, printable_message};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
-/// What paths in experiments may refer to.
+/// The environment variables and the home folder that paths in experiments may refer to.
 pub fn variables() -> Environment {
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -29,8 +29,8 @@ pub fn host() -> String {
     name.map_or_else(|| "unknown".to_owned(), |n| n.trim().to_owned())
 }
 
-/// Where the store is: what was asked for, else `ASSAY_STORE`, else the closest `cache/` with a `CACHEDIR.TAG` in this folder
-/// or one above, else `cache/` here.
+/// Folder of the store: what was asked for, else `ASSAY_STORE`, else the closest `cache/` with a `CACHEDIR.TAG` in this
+/// folder or one above, else `cache/` here.
 #[allow(clippy::disallowed_methods)]
 pub fn store_folder(asked: Option<&Path>) -> PathBuf {
     if let Some(path) = asked {
@@ -64,13 +64,13 @@ pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Whether standard output is a terminal that shows bold text.
+/// Tells whether standard output is a terminal that shows bold text.
 #[allow(clippy::disallowed_methods)]
 pub fn is_bold() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Whether standard error is a terminal.
+/// Tells whether standard error is a terminal.
 pub fn is_interactive() -> bool {
     std::io::stderr().is_terminal()
 }

@@ -25,9 +25,9 @@ struct Arguments {
     command: Command,
 }
 
-/// How a command ended.
+/// End of a command.
 pub enum Exit {
-    /// As it should.
+    /// The command did what it should.
     Done,
     /// A step failed, or something is damaged.
     Failed,

@@ -1,4 +1,4 @@
-//! What a run shows while it goes: a bar on a terminal, a line for each event elsewhere.
+//! Display of a run while it goes: a bar on a terminal, a line for each event elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -32,7 +32,7 @@ struct Running {
     unit: &'static str,
 }
 
-/// How often a long step is spoken of where there is no terminal.
+/// Interval between lines about a long step where there is no terminal.
 const SPEAK_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {

@@ -23,13 +23,13 @@ pub struct Override(pub String);
 /// One named value of a section.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where its name is written.
+    /// Place where the name of the entry is written.
     pub name_at: SourceSpan,
     /// The value.
     pub tree: Tree,
     /// Folder of the file it is in.
     pub folder: PathBuf,
-    /// Whether it comes from an included file.
+    /// True if the entry comes from an included file.
     pub included: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct Entry {
 pub struct Document {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong so far.
+    /// Problems found so far.
     pub problems: Problems,
     environment: Environment,
     sections: IndexMap<String, IndexMap<String, Entry>>,
@@ -60,8 +60,8 @@ impl Document {
         Self::load_translated(path, sections, overrides, environment, &[])
     }
 
-    /// As [`load`](Self::load); words that were renamed are read under their old names too, in files, in the values of
-    /// overrides and in their paths. [`notes`](Self::notes) tells where.
+    /// Loads a file as [`load`](Self::load) does; words that were renamed are read under their old names too, in files,
+    /// in the values of overrides and in their paths. [`notes`](Self::notes) tells where.
     pub fn load_translated(
         path: &Path,
         sections: &[&str],
@@ -186,7 +186,7 @@ impl Document {
         }
     }
 
-    /// Whether the file is to be read: not when it was read before. Links count by where they lead.
+    /// Finds an included file, unless it was read before. Links count by where they lead.
     fn find_included(
         &self,
         path: &Path,
@@ -262,7 +262,7 @@ impl Document {
         self.uses.extend(described);
     }
 
-    /// What a person should know of the file though nothing is wrong with it: each use of a word that was renamed.
+    /// Notes for a person on a file with which nothing is wrong: each use of a word that was renamed.
     pub fn notes(&self) -> Vec<String> {
         notes(&self.uses)
     }

@@ -11,12 +11,12 @@ use crate::printable::is_hidden;
 use crate::source::Source;
 
 /// Lines with more characters are cut.
-const LONGEST_LINE: usize = 400;
+const MAX_LINE: usize = 400;
 /// Of a cut line: characters before the place, and in all.
 const BEFORE: usize = 40;
 const WINDOW: usize = 120;
 /// A place that covers more lines is shown by its first one.
-const MOST_LINES: usize = 12;
+const MAX_LINES: usize = 12;
 
 /// Lines of a text around some places.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ struct Mark {
     column: usize,
 }
 
-/// What is shown together: lines, and the places in them.
+/// Lines that are shown together, and the places in them.
 struct Group {
     lines: Range<usize>,
     spans: Vec<usize>,
@@ -66,7 +66,7 @@ impl Excerpt {
         excerpt
     }
 
-    /// Where the places are in the excerpt, in the order in which they were given.
+    /// The places in the excerpt, in the order in which they were given.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.marks.iter().map(|mark| mark.range.clone())
     }
@@ -94,7 +94,7 @@ impl Excerpt {
     }
 
     fn add_line(&mut self, source: &Source, line: Range<usize>, focus: usize, places: &mut Vec<(usize, usize)>) {
-        let shown = if source.width(&line) > LONGEST_LINE { window(source, &line, focus) } else { line.clone() };
+        let shown = if source.width(&line) > MAX_LINE { window(source, &line, focus) } else { line.clone() };
         if shown.start > line.start {
             self.text.push('…');
         }
@@ -118,7 +118,7 @@ impl Excerpt {
 /// A place of many lines ends with its first one.
 fn shortened(source: &Source, span: &Range<usize>) -> Range<usize> {
     let first = source.line_of(span.start);
-    if source.line_of(last_byte(span)) - first < MOST_LINES {
+    if source.line_of(last_byte(span)) - first < MAX_LINES {
         return span.clone();
     }
     span.start..source.line(first).end.max(span.start)
@@ -137,7 +137,7 @@ fn groups(source: &Source, spans: &[Range<usize>]) -> Vec<Group> {
         let span = &spans[index];
         let first = source.line_of(span.start).saturating_sub(1);
         let last = (source.line_of(last_byte(span)) + 1).min(source.line_count() - 1);
-        let is_whole = |lines: Range<usize>| lines.into_iter().all(|l| source.width(&source.line(l)) <= LONGEST_LINE);
+        let is_whole = |lines: Range<usize>| lines.into_iter().all(|l| source.width(&source.line(l)) <= MAX_LINE);
         match groups.last_mut() {
             Some(group) if first <= group.lines.end && is_whole(group.lines.start..last + 1) => {
                 group.lines.end = group.lines.end.max(last + 1);

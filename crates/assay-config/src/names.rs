@@ -41,12 +41,12 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), glob })
     }
 
-    /// Whether it selects `name`.
+    /// Tells whether the pattern selects `name`.
     pub fn matches(&self, name: &str) -> bool {
         self.glob.as_ref().map_or(self.text == name, |glob| glob.is_match(name))
     }
 
-    /// As it was written.
+    /// The pattern as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -57,7 +57,7 @@ impl Pattern {
 pub struct Patterns(pub Vec<Pattern>);
 
 impl Patterns {
-    /// Whether any of them selects `name`.
+    /// Tells whether any of the patterns selects `name`.
     pub fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|p| p.matches(name))
     }

@@ -5,12 +5,12 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-/// What a path may refer to besides files.
+/// Variables and the home folder, which a path may refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// Variables for `${NAME}`.
     pub variables: BTreeMap<String, String>,
-    /// What `~` stands for.
+    /// Home folder, which `~` stands for.
     pub home: Option<PathBuf>,
 }
 

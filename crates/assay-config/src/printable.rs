@@ -10,18 +10,19 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |_, _| false)
 }
 
-/// As [`printable`], but lines that are indented by two spaces stay lines: a message of ours lists things so, and no name of a
-/// file can make a line in it that begins like one of ours.
+/// Escapes as [`printable`] does, but lines that are indented by two spaces stay lines: a message of ours lists things
+/// so, and no name of a file can make a line in it that begins like one of ours.
 pub fn printable_message(text: &str) -> Cow<'_, str> {
     escaped(text, |c, rest| c == '\n' && rest.starts_with("  "))
 }
 
-/// As [`printable`], but line breaks and tabs stay: for texts of several lines in which names are escaped already.
+/// Escapes as [`printable`] does, but line breaks and tabs stay: for texts of several lines in which names are escaped
+/// already.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c, _| matches!(c, '\n' | '\t'))
 }
 
-/// Whether a character is never shown as it is.
+/// Tells whether a character is never shown as it is.
 pub(crate) fn is_hidden(c: char) -> bool {
     // C0, C1 and DEL; line and paragraph separators; embeddings, overrides and isolates of the direction of writing.
     c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')

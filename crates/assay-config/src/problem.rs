@@ -1,4 +1,4 @@
-//! What is wrong with a file, and where.
+//! Problems of a file, each with its place.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -22,13 +22,13 @@ pub struct Problem {
     place: Option<SourceSpan>,
     source: Option<Arc<Source>>,
     also: Option<(Range<usize>, String)>,
-    /// Whether nothing of the text may be shown.
+    /// True if nothing of the file's text may be shown.
     is_secret: bool,
     excerpt: OnceLock<Excerpt>,
 }
 
 /// Longer texts in problems are cut.
-const LONGEST_TEXT: usize = 2000;
+const MAX_TEXT: usize = 2000;
 /// More problems than these are only counted.
 const MOST: usize = 100_000;
 
@@ -51,7 +51,7 @@ impl Problem {
         &self.message
     }
 
-    /// What the help line says.
+    /// The text of the help line.
     pub fn help_text(&self) -> Option<&str> {
         self.help.as_deref()
     }
@@ -78,7 +78,7 @@ impl Problem {
 /// A text as it is shown.
 fn shown(text: &str) -> String {
     let text = printable_message(text);
-    match text.char_indices().nth(LONGEST_TEXT) {
+    match text.char_indices().nth(MAX_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }
@@ -121,7 +121,7 @@ pub struct Problems {
     list: RefCell<Vec<Problem>>,
     known: RefCell<HashSet<(Option<SourceSpan>, String)>>,
     places: RefCell<HashSet<SourceSpan>>,
-    /// How many there are beyond those that are kept.
+    /// Number of problems beyond those that are kept.
     more: Cell<usize>,
 }
 
@@ -176,17 +176,17 @@ impl Problems {
         }
     }
 
-    /// Whether something is wrong at exactly this place.
+    /// Tells whether there is a problem at exactly this place.
     pub fn has_one_at(&self, place: &SourceSpan) -> bool {
         self.places.borrow().contains(place)
     }
 
-    /// How many there are.
+    /// The number of problems.
     pub fn len(&self) -> usize {
         self.list.borrow().len() + self.more.get()
     }
 
-    /// Whether there is none.
+    /// Tells whether there is no problem.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -235,6 +235,6 @@ mod tests {
         let list = problems.into_list();
         assert!(list[0].message().starts_with("x\\nerror: yzzz") && list[0].message().ends_with("z…"));
         assert_eq!(list[0].help_text(), Some("\\u{1b}[31m\n  a"));
-        assert_eq!(list[0].message().chars().count(), LONGEST_TEXT + 1);
+        assert_eq!(list[0].message().chars().count(), MAX_TEXT + 1);
     }
 }

@@ -8,9 +8,9 @@ use crate::tree::{Body, Kind, Tree};
 pub struct Renamed {
     /// The section in whose entries the word occurs, at any depth.
     pub section: &'static str,
-    /// What it was called.
+    /// Former name.
     pub old: &'static str,
-    /// What it is called.
+    /// Present name.
     pub new: &'static str,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Translation<'a> {
     }
 }
 
-/// What is told of uses of old words, each with its `file:line:column`.
+/// Notes on uses of old words, each with its `file:line:column`.
 pub(crate) fn notes(uses: &[(String, Renamed)]) -> Vec<String> {
     let note = |(at, Renamed { old, new, .. }): &(String, Renamed)| {
         format!("{at}: `{old}` is now called `{new}`; the old word will not be read by the next version")

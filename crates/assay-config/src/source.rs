@@ -39,7 +39,7 @@ impl Sources {
 pub(crate) struct Source {
     name: String,
     text: String,
-    /// Where its text may be shown even if it is no RON at all.
+    /// True if the text may be shown even when it is no RON at all.
     is_own: bool,
     line_starts: Vec<usize>,
     /// Characters before each block of [`BLOCK`] bytes.

@@ -14,13 +14,13 @@ use crate::source::SourceSpan;
 /// A value and where it is written.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// Where.
+    /// Place of the value.
     pub place: SourceSpan,
-    /// What.
+    /// The value itself.
     pub kind: Kind,
 }
 
-/// What a value is.
+/// Kind of a value.
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// `true`, `false`
@@ -39,12 +39,12 @@ pub enum Kind {
     Named {
         /// The name, if there is one.
         name: Option<String>,
-        /// What is in the parentheses.
+        /// Content of the parentheses.
         body: Body,
     },
 }
 
-/// What follows a name.
+/// Content that follows a name.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Nothing.
@@ -60,9 +60,9 @@ pub enum Body {
 pub struct Field {
     /// Name of the field.
     pub name: String,
-    /// Where the name is.
+    /// Place of the name.
     pub at: SourceSpan,
-    /// Its value.
+    /// Value of the field.
     pub value: Tree,
 }
 
@@ -127,7 +127,7 @@ impl Tree {
         }
     }
 
-    /// What it is, for messages.
+    /// A noun for the kind of the value, for messages.
     pub(crate) fn noun(&self) -> String {
         match &self.kind {
             Kind::Bool(flag) => format!("`{flag}`"),

@@ -60,8 +60,8 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// Whether the content itself is at fault, so that the same bytes fail again. A file that changed, or could not be read
-    /// this time, says nothing about the image that was planned.
+    /// Tells whether the content itself is at fault, so that the same bytes fail again. A file that changed, or could
+    /// not be read this time, says nothing about the image that was planned.
     pub fn is_of_the_content(&self) -> bool {
         !matches!(self, Self::Unreadable(_) | Self::Changed)
     }
@@ -156,7 +156,7 @@ impl Picture {
     }
 }
 
-/// Whether it is a BMP without width or height, which the decoder calls a feature that it does not have.
+/// Tells whether the bytes are a BMP without width or height, which the decoder calls a feature that it does not have.
 fn is_empty_bitmap(bytes: &[u8]) -> bool {
     let is_zero = |at: usize| bytes.get(at..at + 4) == Some(&[0; 4]);
     bytes.starts_with(b"BM") && (is_zero(18) || is_zero(22))

@@ -1,4 +1,4 @@
-//! How datasets ask for digests, so that somebody else may remember them.
+//! The way in which datasets ask for digests, so that somebody else may remember them.
 
 use std::io;
 use std::path::Path;

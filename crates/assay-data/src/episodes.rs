@@ -4,7 +4,7 @@ use assay_stats::Stream;
 
 use crate::manifest::Manifest;
 
-/// How episodes are drawn.
+/// Rules by which episodes are drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpisodeShape {
     /// Classes in an episode.
@@ -52,7 +52,7 @@ pub enum EpisodeError {
     SmallClasses {
         /// Shots plus queries.
         want: u32,
-        /// How many classes are too small.
+        /// Number of classes that are too small.
         count: usize,
         /// The first few of them, with their sizes.
         names: Vec<String>,
@@ -111,7 +111,7 @@ impl Episodes {
         }
     }
 
-    /// Whether there is none.
+    /// Tells whether there is no episode.
     pub fn is_empty(&self) -> bool {
         self.support.is_empty()
     }

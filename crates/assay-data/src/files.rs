@@ -59,17 +59,17 @@ impl Files {
         Self { base: format!("{}{folder}/", self.base), ..self }
     }
 
-    /// Where the files are.
+    /// The folder or archive that holds the files.
     pub fn source(&self) -> &Path {
         &self.source
     }
 
-    /// Whether there is such a file.
+    /// Tells whether there is a file at this path.
     pub fn has(&self, path: &str) -> bool {
         self.get(path).is_some()
     }
 
-    /// Where a file is, if it is there.
+    /// The place of a file, if it is there.
     pub fn get(&self, path: &str) -> Option<&ImageSource> {
         self.all.get(&format!("{}{path}", self.base))
     }
@@ -82,7 +82,7 @@ impl Files {
         from.take_while(move |(name, _)| name.starts_with(&prefix)).map(move |(name, _)| &name[base..])
     }
 
-    /// How a file is called in messages.
+    /// The name of a file in messages.
     pub fn name(&self, path: &str) -> String {
         self.source.join(format!("{}{path}", self.base)).display().to_string()
     }
@@ -137,7 +137,7 @@ pub(crate) fn read(source: &ImageSource) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// What is remembered of members of archives; raise it when other bytes are read of the same archive.
+/// Version of the facts remembered of members of archives; raise it when other bytes are read of the same archive.
 const ARCHIVE_READER: u32 = 1;
 
 /// Lists the files of a folder or an archive, sorted by path.

@@ -1,4 +1,5 @@
-//! Where the pixels of a prepared picture come from, and how boxes, masks and normals go the same way.
+//! Geometry of the preparation: the source of each pixel of a prepared picture, and the same way for boxes, masks and
+//! normals.
 
 use crate::decode::ImageError;
 use crate::dense::{ClassMap, NormalMap, unit};
@@ -21,7 +22,7 @@ pub struct Geometry {
 pub struct Axis {
     /// Prepared pixels for each source pixel; negative when the axis is turned round.
     pub scale: f64,
-    /// Where the edge of the source is in the prepared picture.
+    /// Place of the edge of the source in the prepared picture.
     pub offset: f64,
 }
 
@@ -34,7 +35,7 @@ enum Step {
     FlipHorizontally,
 }
 
-/// How a map of normals is sampled when it is resized.
+/// Sampling of a map of normals when it is resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormalSampling {
     /// The closest pixel, as masks.
@@ -100,12 +101,12 @@ impl Geometry {
         (self.source[0], self.source[1])
     }
 
-    /// How x becomes another x.
+    /// The change of x coordinates.
     pub fn x(&self) -> Axis {
         self.axes[0]
     }
 
-    /// How y becomes another y.
+    /// The change of y coordinates.
     pub fn y(&self) -> Axis {
         self.axes[1]
     }

@@ -19,7 +19,7 @@ pub struct Glyphs {
     pub characters: u32,
     /// Drawings of each character, one by each drawer.
     pub drawers: u32,
-    /// How many of the drawers, the last ones, form the test split; zero makes no splits.
+    /// Number of the drawers, the last ones, who form the test split; zero makes no splits.
     pub test_drawers: u32,
     /// Different seeds give different alphabets.
     pub seed: u64,
@@ -66,7 +66,8 @@ impl Glyphs {
         (index / per_alphabet, index % per_alphabet / self.drawers, index % self.drawers)
     }
 
-    /// What a drawing is made from; it takes the place of the digest of its pixels. `1` rises when drawings change.
+    /// Digest of everything that a drawing is made from, which takes the place of a digest of its pixels. `1` rises
+    /// when drawings change.
     fn digest(&self, alphabet: u32, character: u32, drawer: u32) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"assay glyph 1");
@@ -129,7 +130,7 @@ fn free_strokes(stream: &mut Stream, seed: u64, alphabet: u64) -> Vec<Vec<Point>
         .collect()
 }
 
-/// How one person writes.
+/// Handwriting of one person.
 struct Hand {
     /// Columns of the 2×2 matrix that slants, turns and stretches.
     matrix: [f64; 4],

@@ -8,7 +8,7 @@ use crate::decode::{Color, ImageError, Picture};
 use crate::source::ImageSource;
 use crate::target::{Label, Presence, Targets};
 
-/// Split: the part of a dataset that a sample belongs to.
+/// Part of a dataset that a sample belongs to.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -30,11 +30,11 @@ pub struct Sample {
     pub path: String,
     /// Digest of the image file's content.
     pub digest: blake3::Hash,
-    /// What it shows.
+    /// Targets: everything known of what the image shows.
     pub targets: Targets,
-    /// Its split.
+    /// Split that the sample belongs to.
     pub split: Split,
-    /// Where the image is.
+    /// Place of the image.
     pub source: ImageSource,
 }
 
@@ -53,7 +53,7 @@ impl Sample {
         self.targets.label.as_ref()
     }
 
-    /// Its class, where it has one alone.
+    /// The class of the image, where it has one alone.
     pub fn class(&self) -> Option<u32> {
         match self.targets.label {
             Some(Label::Class(class)) => Some(class),
@@ -80,7 +80,7 @@ pub struct Manifest {
     pub samples: Vec<Sample>,
     /// Episodes that come with the dataset.
     pub official: Vec<OfficialEpisode>,
-    /// What a person should know of the files: counts that are not those published, and the like.
+    /// Notes on the files for a person: counts that are not those published, and the like.
     pub notes: Vec<String>,
 }
 
@@ -185,7 +185,7 @@ impl Manifest {
         Self { classes: self.classes, samples, official, notes: self.notes }
     }
 
-    /// Whether images show several classes.
+    /// Tells whether images show several classes.
     pub fn is_multi_label(&self) -> bool {
         self.samples.iter().any(|s| matches!(s.label(), Some(Label::MultiLabel(_))))
     }

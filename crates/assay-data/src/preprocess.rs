@@ -48,7 +48,7 @@ impl ImageStep {
         }
     }
 
-    /// What it does to a picture of this size.
+    /// The operation that the step does to a picture of this size.
     fn operation(self, width: usize, height: usize) -> Operation {
         match self {
             Self::ShorterSide(side, filter) => {
@@ -88,7 +88,8 @@ impl Operation {
         }
     }
 
-    /// Whether it leaves a picture of this size as it is: a resize or a crop from the centre to the same size.
+    /// Tells whether the operation leaves a picture of this size as it is: a resize or a crop from the centre to the
+    /// same size.
     fn is_nothing(self, from: (usize, usize)) -> bool {
         self.size() == from
     }
@@ -133,15 +134,15 @@ impl Prepared {
 pub struct ImageSpec {
     /// Grey or RGB.
     pub color: Color,
-    /// How to resize.
+    /// Sides that the resize makes `size` pixels long.
     pub resize: Resize,
     /// Target of the resize in pixels; with `Resize::None`, the size that images must have.
     pub size_px: Size,
-    /// How pixels are weighted.
+    /// Interpolation filter of the resize.
     pub filter: Filter,
     /// Size of what is cut from the centre in pixels, which is that of the prepared picture.
     pub crop_px: Size,
-    /// What is done before all that, in order.
+    /// Steps before the resize, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<ImageStep>,
     /// [`PIXELS`], so that what was computed from other pixels has another key.
@@ -235,7 +236,7 @@ fn crop(picture: &Picture, (left, top): (isize, isize), (width, height): (usize,
     Picture { width, height, channels: c, data }
 }
 
-/// Where the crop begins: half the difference, halves rounded to even as Python's `round`; padding is rounded down.
+/// Begin of a crop: half the difference, halves rounded to even as Python's `round`; padding is rounded down.
 fn offset(side: usize, size: usize) -> isize {
     if side < size {
         return -(((size - side) / 2) as isize);

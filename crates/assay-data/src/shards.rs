@@ -1,4 +1,4 @@
-//! Where a manifest is cut, so that a change in one place leaves the other pieces as they were.
+//! Cuts of a manifest, such that a change in one place leaves the other pieces as they were.
 //!
 //! Walking the samples in order, a piece ends after an image whose digest is below a threshold (one in 384), so where it ends
 //! depends on that image alone. A piece that would grow beyond 1,024 images ends after its image with the smallest digest.

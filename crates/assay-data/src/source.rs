@@ -1,4 +1,4 @@
-//! Where the image of a sample is, and how to get at it.
+//! Places of images, and ways to get at them.
 //!
 //! **Invariant.** Outside this crate nothing is decoded but what has been compared with the digest that the manifest names:
 //! reading is private, and [`Sample::picture`](crate::Sample::picture) is the only way.
@@ -11,7 +11,7 @@ use crate::decode::{Color, ImageError, Picture};
 use crate::glyphs::Glyphs;
 use crate::regular::read_regular;
 
-/// Where an image is.
+/// Place of an image.
 #[derive(Clone, Debug)]
 pub enum ImageSource {
     /// A file.
@@ -61,7 +61,7 @@ pub(crate) trait Container: std::fmt::Debug + Send + Sync {
     fn content(&self, index: usize) -> Result<Content, ImageError>;
 }
 
-/// What has been read of an image, before it is decoded.
+/// Content that was read of an image, before it is decoded.
 #[derive(Debug)]
 pub(crate) enum Content {
     /// An encoded image.
@@ -74,7 +74,7 @@ pub(crate) enum Content {
 pub(crate) const MAX_IMAGE_FILE_BYTES: u64 = 256 << 20;
 
 impl Content {
-    /// What the manifest calls the digest of the image.
+    /// The digest that the manifest has for the image.
     pub fn digest(&self) -> blake3::Hash {
         match self {
             Self::Encoded(bytes) => blake3::hash(bytes),

@@ -1,4 +1,4 @@
-//! What an image shows: a class, several, boxes, a mask, a map of normals.
+//! Targets, what an image shows: a class, several, boxes, a mask, a map of normals.
 //!
 //! An image carries a *set* of these, each at most once: the images of Pascal VOC have classes, boxes and masks, those of NYUv2
 //! masks and normals, and each protocol takes the one that it is about. Reading them is another matter, see
@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use crate::source::ImageSource;
 
-/// How an image shows one class, where several can be in it.
+/// Presence of one class in an image that can show several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// Not this.
+    /// The class is not shown.
     Absent,
-    /// This, but marked as difficult.
+    /// The class is shown, but marked as difficult.
     Difficult,
-    /// This.
+    /// The class is shown.
     Present,
 }
 
@@ -53,16 +53,16 @@ pub struct BoundingBox {
     pub y1: f32,
     /// Class of the object: an index into [`Manifest::classes`](crate::Manifest::classes).
     pub class: u32,
-    /// Whether it is marked as difficult: found or not, it does not count (Pascal VOC).
+    /// True if the object is marked as difficult: found or not, it does not count (Pascal VOC).
     pub difficult: bool,
-    /// Whether it is around a crowd of objects: any number of finds in it is right (COCO).
+    /// True if the box is around a crowd of objects: any number of finds in it is right (COCO).
     pub crowd: bool,
 }
 
 /// A file that says something about every pixel of an image.
 #[derive(Clone, Debug)]
 pub struct TargetFile {
-    /// Where it is.
+    /// Place of the file.
     pub source: ImageSource,
     /// Digest of its content.
     pub digest: blake3::Hash,
@@ -79,8 +79,8 @@ pub struct MaskTarget {
     pub ignore: u8,
 }
 
-/// What is known of an image. Absent is what nobody looked for; an image that was searched for objects and has none has an
-/// empty list of boxes.
+/// Everything known of what an image shows. Absent is what nobody looked for; an image that was searched for objects
+/// and has none has an empty list of boxes.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
     /// The class of the whole image, or its classes.
@@ -110,7 +110,7 @@ impl Targets {
         self.mask.as_ref().map(|mask| &mask.file).into_iter().chain(&self.normals)
     }
 
-    /// Whether it is a label and nothing else: what digests of manifests were made for first.
+    /// Tells whether there is a label and nothing else: what digests of manifests were made for first.
     pub(crate) fn is_label_alone(&self) -> bool {
         self.label.is_some() && self.boxes.is_none() && self.mask.is_none() && self.normals.is_none()
     }

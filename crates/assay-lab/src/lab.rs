@@ -24,13 +24,13 @@ pub struct Lab {
 pub struct Planned {
     /// The steps.
     pub plan: Plan<Runtime>,
-    /// What is evaluated, and where its evaluation will be.
+    /// Evaluations, each with the output that it will be in.
     pub cells: Vec<PlannedCell>,
     /// Digests of shards whose images several steps read.
     pub shared_images: HashSet<Digest>,
     /// Weights that are trained, by the name of their model.
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
-    /// What a person should know.
+    /// Warnings for a person.
     pub warnings: Vec<String>,
     /// The file, to find places in.
     pub document: Document,
@@ -56,7 +56,7 @@ impl Lab {
         }
     }
 
-    /// What is evaluated.
+    /// The evaluations, as names of a model, a task and a protocol.
     pub fn cells(&self) -> &[Cell] {
         &self.experiment.cells
     }

@@ -1,4 +1,4 @@
-//! Where the parts meet: what may stand in an experiment, and the steps that it becomes.
+//! The laboratory, where the parts meet: the types that an experiment is written in, and the steps that it becomes.
 //!
 //! [`Lab::load`] reads a file and reports everything that is wrong with it; [`Lab::plan`] looks at the data and the weights
 //! that it names and turns it into a plan; the engine runs that; [`Results`] reads the scores back.

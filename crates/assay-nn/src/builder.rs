@@ -1,4 +1,4 @@
-//! Where the parameters of a network come from while it is put together.
+//! Sources of the parameters of a network while it is put together.
 //!
 //! A backbone is written once, as a function of a [`Builder`]; the same function lists the tensors that it needs, draws them at
 //! random, or takes them from a checkpoint. Names are those of the original library. A list is made without a device.
@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::device::unopened;
 use assay_weights::{Dtype, RawTensor, TensorShape};
 
-/// Where values come from.
+/// Source of values.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
     /// Drawn from a seed.
@@ -22,7 +22,7 @@ pub enum Values<'a> {
     Given(&'a BTreeMap<String, RawTensor>),
 }
 
-/// How a tensor is drawn.
+/// Distribution that a tensor is drawn from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// Uniform on ±1/√fan-in, torch's default for convolutions and linear layers.

@@ -1,4 +1,4 @@
-//! Which devices compute: what is compiled in, what is there, and the choice at run time.
+//! Devices: what is compiled in, what is there, and the choice at run time.
 //!
 //! `Device::default()` is not used: it picks by the order of compile-time features, and using an absent device panics.
 //!
@@ -14,12 +14,13 @@ use burn::tensor::Device;
 #[cfg(feature = "cuda")]
 use burn::tensor::DeviceType;
 
-/// What writes the kernels of GPUs, with its version; devices add the language. Belongs to the provenance of whatever they compute.
+/// Libraries that write the kernels of GPUs, with their versions; devices add the language. Belongs to the provenance
+/// of whatever they compute.
 pub const CODE_GENERATOR: &str = "burn 0.22.1, cubecl 0.11.3";
 
 /// Bytes of the largest tensor on a card of NVIDIA: indices within a buffer have 32 bits.
 #[cfg(feature = "cuda")]
-const LARGEST_BUFFER_OF_CUDA: u64 = 2 << 30;
+const MAX_BUFFER_BYTES_OF_CUDA: u64 = 2 << 30;
 
 /// A device as `--device` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub enum Interface {
 impl Interface {
     const ALL: [Self; 3] = [Self::Cuda, Self::Vulkan, Self::Wgpu];
 
-    /// As `--device` spells it.
+    /// The name of the interface as `--device` spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cuda => "cuda",
@@ -63,7 +64,7 @@ impl Interface {
         }
     }
 
-    /// What writes its kernels.
+    /// The libraries that write the interface's kernels.
     fn generator(self) -> String {
         match self {
             Self::Cuda => format!("{CODE_GENERATOR}, cuda"),
@@ -127,20 +128,21 @@ pub struct OpenDevice {
     pub device: Device,
     /// For people and provenance, such as `cpu` or `cuda:0`.
     pub name: String,
-    /// Whether several threads may share it.
+    /// True for the CPU, which several threads may share.
     pub is_cpu: bool,
-    /// What writes its kernels, with versions, for provenance; empty on the CPU, whose kernels are part of this binary.
+    /// Libraries that write the device's kernels, with versions, for provenance; empty on the CPU, whose kernels are
+    /// part of this binary.
     pub generator: String,
     /// Bytes of the largest tensor that it holds in one piece.
     pub largest_buffer_bytes: u64,
 }
 
-/// What is known of one interface.
+/// Report on one interface to devices.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// `cpu`, `cuda`, `vulkan` or `wgpu`.
     pub name: &'static str,
-    /// Whether this binary has it.
+    /// True if this binary has the interface.
     pub compiled: bool,
     /// Devices found.
     pub devices: Vec<String>,
@@ -193,7 +195,7 @@ fn enumerate(interface: Interface) -> Vec<Found> {
     match interface {
         #[cfg(feature = "cuda")]
         Interface::Cuda => {
-            let found = |device| Found { device, largest_buffer: Box::new(|| LARGEST_BUFFER_OF_CUDA) };
+            let found = |device| Found { device, largest_buffer: Box::new(|| MAX_BUFFER_BYTES_OF_CUDA) };
             Device::enumerate(DeviceType::Cuda).into_vec().into_iter().map(found).collect()
         }
         #[cfg(feature = "wgpu")]

@@ -67,14 +67,14 @@ fn batch_size(is_cpu: bool, image: ImageSize) -> usize {
     (pixels / image.area().max(1)).clamp(4, if is_cpu { 64 } else { 1024 })
 }
 
-/// How many of the `batch` images that are wanted go into a buffer of `limit` bytes, when one of them takes `bytes_per_image`; at
-/// least one.
+/// The number of the `batch` images that are wanted that goes into a buffer of `limit` bytes, when one of them takes
+/// `bytes_per_image`; at least one.
 fn fits(batch: usize, bytes_per_image: u64, limit: u64) -> usize {
     let most = usize::try_from(limit / bytes_per_image.max(1)).unwrap_or(usize::MAX);
     batch.min(most).max(1)
 }
 
-/// What a panic carries.
+/// Payload of a panic.
 type Panic = Box<dyn Any + Send>;
 
 /// Applies `attempt` to `inputs`, which are images of `each` numbers, in parts of at most `most` images. When the device has no
@@ -104,7 +104,7 @@ fn in_parts(
     Ok(features)
 }
 
-/// Whether a panic says what CubeCL says when it cannot have a buffer.
+/// Tells whether a panic says what CubeCL says when it cannot have a buffer.
 fn is_out_of_memory(panic: &(dyn Any + Send)) -> bool {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     let text = text.unwrap_or_default().to_lowercase();

@@ -12,7 +12,7 @@ pub struct Guess {
     pub present: usize,
     /// Tensors that it has.
     pub needed: usize,
-    /// What was found of it, or why it cannot be used, an ambiguous prefix for example.
+    /// Tensors that were found of the backbone, or the reason why they cannot be used, an ambiguous prefix for example.
     pub audit: Result<Found, AuditError>,
 }
 

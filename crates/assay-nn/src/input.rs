@@ -31,7 +31,7 @@ impl ImageSize {
     }
 
     /// The shorter side.
-    pub fn least_side(self) -> usize {
+    pub fn shorter_side(self) -> usize {
         self.height.min(self.width)
     }
 }

@@ -23,7 +23,7 @@ pub enum Padding {
     TfSamePool,
 }
 
-/// What distinguishes one convolution from another.
+/// Parameters of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvSpec {
     /// Channels in and out.
@@ -36,11 +36,11 @@ pub struct ConvSpec {
     pub dilation: usize,
     /// Channels of the input are cut into as many parts that do not see each other.
     pub groups: usize,
-    /// Whether it has a bias.
+    /// True if the convolution has a bias.
     pub bias: bool,
     /// Zeros around the input.
     pub edges: Edges,
-    /// How its weights are drawn.
+    /// Distribution that the weights are drawn from.
     pub init: fn(fan_in: usize, fan_out: usize) -> Init,
 }
 

@@ -17,7 +17,7 @@ use crate::builder::{Builder, Init, Values, collect};
 use crate::input::ImageSize;
 use assay_weights::{Checkpoint, Dtype, RawTensor, TensorShape, to_safetensors};
 
-/// What is minimised.
+/// Loss that is minimised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
     /// Cross-entropy of a linear classifier.
@@ -34,10 +34,11 @@ pub enum Loss {
     },
 }
 
-/// How to train. Adam (Kingma & Ba 2015: β 0.9 and 0.999, ε 1e-8), learning rate on a cosine from `lr` to zero.
+/// Parameters of training: Adam (Kingma & Ba 2015: β 0.9 and 0.999, ε 1e-8), learning rate on a cosine from `lr` to
+/// zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainSpec {
-    /// What is minimised.
+    /// Loss that is minimised.
     pub loss: Loss,
     /// Number of steps.
     pub steps: u32,
@@ -60,20 +61,20 @@ pub struct Batch {
     pub labels: Vec<u32>,
 }
 
-/// What training needs from outside.
+/// Hooks of training to the world outside.
 pub struct TrainingHooks<'a> {
     /// Makes the batch of a step.
     pub batch: &'a (dyn Fn(u32) -> anyhow::Result<Batch> + Sync),
     /// Told the number of steps done and the loss of the last; an error ends the training.
     pub tick: &'a dyn Fn(u32, f32) -> anyhow::Result<()>,
-    /// Where to keep a checkpoint, and every how many steps.
+    /// Folder to keep a checkpoint in, and the number of steps between two.
     pub resume: Option<(&'a Path, u32)>,
 }
 
 /// A trained backbone.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// Its tensors.
+    /// Tensors of the network.
     pub tensors: BTreeMap<String, RawTensor>,
     /// Loss of every step.
     pub losses: Vec<f32>,
@@ -325,7 +326,7 @@ impl Saved {
         Ok(())
     }
 
-    /// What was kept, if anything usable was.
+    /// Loads what was kept, if anything usable was.
     fn load(folder: &Path, steps: u32) -> Option<Self> {
         let mut tensors = from_safetensors(&fs::read(folder.join(Self::FILE)).ok()?).ok()?;
         let losses = tensors.remove("losses")?.to_f32();

@@ -4,12 +4,12 @@ use crate::machine::Machine;
 use crate::value::{ArrayState, Id, Object, View};
 use crate::{PickleError, Reading, damaged};
 
-/// What a pickle may name.
+/// Function or class that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Callable {
     /// `torch._utils._rebuild_tensor`, `_rebuild_tensor_v2`
     RebuildTensor,
-    /// What gives its first argument: `torch._utils._rebuild_parameter`, `torch.Size`.
+    /// A function that gives its first argument: `torch._utils._rebuild_parameter`, `torch.Size`.
     First,
     /// `collections.OrderedDict`, `defaultdict`; Haiku's mappings.
     Dict,

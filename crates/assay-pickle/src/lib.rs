@@ -15,13 +15,13 @@ pub use value::{Array, Pickle, Value, View};
 /// Why a pickle is not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PickleError {
-    /// It ends early or makes no sense.
+    /// The pickle ends early or makes no sense.
     #[error("the pickle ends early or makes no sense")]
     Damaged,
-    /// It asks for something that data does not need.
+    /// The pickle asks for something that data does not need.
     #[error("its pickle asks for `{0}`, which is refused: only arrays and plain values are read, and no code is run")]
     Refused(String),
-    /// It would take too much memory.
+    /// The pickle would take too much memory.
     #[error("it is refused as too large: {0}")]
     TooLarge(String),
 }

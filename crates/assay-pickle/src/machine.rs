@@ -8,7 +8,7 @@ use crate::{PickleError, Reading, damaged};
 
 /// Most objects that a pickle may make; the largest published checkpoints make some hundred thousand.
 const MAX_OBJECTS: usize = 8 << 20;
-/// How far ahead of what it holds the memo may be written; Python counts up.
+/// Number of entries that the memo may be written ahead of those that it holds; Python counts up.
 const MEMO_GAP: usize = 1 << 16;
 
 /// Reads one pickle from the front of `bytes`.
@@ -36,7 +36,7 @@ pub(crate) struct Machine<'b> {
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: Vec<Option<Id>>,
-    /// What may still be copied out of objects; no honest pickle copies anything twice.
+    /// Amount that may still be copied out of objects; no honest pickle copies anything twice.
     allowance: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a pickle holds.
+//! Values that a pickle holds.
 
 use std::borrow::Cow;
 
@@ -67,9 +67,9 @@ pub struct Array<'a> {
     pub shape: &'a [usize],
     /// Type of its elements with their byte order, such as `|u1` or `<f4`.
     pub dtype: &'a str,
-    /// Whether the first axis is the fastest.
+    /// True if the first axis is the fastest.
     pub is_fortran: bool,
-    /// Its bytes.
+    /// Bytes of the array.
     pub data: &'a [u8],
 }
 
@@ -83,7 +83,7 @@ pub struct Pickle<'b> {
 }
 
 impl<'b> Pickle<'b> {
-    /// What the pickle is.
+    /// The value that the whole pickle is.
     pub fn root(&self) -> Value<'_, 'b> {
         Value { pickle: self, id: self.root }
     }

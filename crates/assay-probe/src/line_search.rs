@@ -32,7 +32,7 @@ pub(crate) struct LineSearch {
     pub step: f64,
 }
 
-/// What to do after an evaluation.
+/// Advice on what to do after an evaluation.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Advice {
     /// Evaluate at the new `step`.

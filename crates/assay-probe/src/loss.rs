@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::ProbeError;
 use crate::exp::exp_nonpositive;
 
-/// What the rows should be taken for.
+/// Targets that the rows should be taken for.
 #[derive(Clone, Debug)]
 pub enum Targets {
     /// One class for each row: softmax over K classes.
@@ -40,7 +40,7 @@ impl Targets {
         }
     }
 
-    /// Whether a row is of a class.
+    /// Tells whether a row is of a class.
     pub(crate) fn is(&self, row: usize, class: usize) -> bool {
         match self {
             Self::Classes { labels, .. } => labels[row] as usize == class,
@@ -123,9 +123,9 @@ pub(crate) struct Line<'a> {
 pub(crate) struct At {
     /// Σ of the rows' losses.
     pub loss: f64,
-    /// Its derivative along the line.
+    /// Derivative of the loss along the line.
     pub slope: f64,
-    /// Its derivatives by the intercepts: Σ of the rows' residuals.
+    /// Derivatives of the loss by the intercepts: Σ of the rows' residuals.
     pub bias: Vec<f64>,
 }
 

@@ -156,7 +156,7 @@ impl Lane {
         lane
     }
 
-    /// Where to evaluate next.
+    /// The point to evaluate next.
     fn trial(&self) -> Vec<f64> {
         if self.done {
             return self.x.clone();

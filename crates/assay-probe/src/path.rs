@@ -10,7 +10,7 @@ use crate::precondition::Preconditioner;
 use crate::products::{times_transposed, transposed_times};
 use crate::vectors::{Point, dot_f32};
 
-/// How the solution for one value of C was found.
+/// Report on the solution for one value of C.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Solved {
     /// C.
@@ -21,16 +21,16 @@ pub struct Solved {
     pub gradient_norm: f64,
     /// Steps that were made.
     pub iterations: usize,
-    /// Whether the tolerances were met.
+    /// True if the tolerances were met.
     pub converged: bool,
 }
 
-/// When a solution is good enough.
+/// Bounds within which a solution is good enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     /// The largest derivative must be at most this much for each row.
     pub gradient_per_row: f64,
-    /// What is left to gain, as the quadratic model of the solver has it, must be at most this share of the objective…
+    /// Largest gain that may be left, as the quadratic model of the solver has it, as a share of the objective…
     pub objective: f64,
     /// …or this much for each row, below which no prediction changes.
     pub loss_per_row: f64,

@@ -9,12 +9,12 @@ use assay_config::printable;
 use assay_lab::{Better, Cell, CellState, METRICS, Measure, MetricInfo, ResultCell, Results};
 use serde_json::{Value, json};
 
-/// How results are written.
+/// Format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Aligned columns, the best of each in bold where `bold`.
     Table {
-        /// Whether to use terminal codes.
+        /// Use of terminal codes for bold text.
         bold: bool,
     },
     /// One object, `assay.results/2`.
@@ -71,7 +71,7 @@ fn cell_json(one: &ResultCell) -> Value {
     value
 }
 
-/// What is known of every metric in the results.
+/// The catalogue's entry of every metric in the results.
 fn metrics_json(results: &Results) -> Value {
     let measures = results.cells.iter().filter_map(|c| c.state.summary()).flat_map(|s| &s.measures);
     let ids: BTreeSet<&str> = measures.map(|m| m.metric.id()).collect();

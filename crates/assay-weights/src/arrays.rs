@@ -77,7 +77,7 @@ impl Header {
     }
 }
 
-/// What numpy calls a type of numbers.
+/// The type of numbers that numpy calls `name`.
 fn dtype(name: &str) -> Result<Dtype, String> {
     Ok(match name.trim_start_matches(['<', '|', '=']) {
         "f8" => Dtype::F64,

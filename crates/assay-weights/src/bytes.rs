@@ -16,7 +16,7 @@ pub enum Bytes<'a> {
     File { file: File, length: u64 },
 }
 
-/// What archives are read through.
+/// A source that archives are read through.
 pub trait Seekable: Read + Seek {}
 impl<T: Read + Seek> Seekable for T {}
 

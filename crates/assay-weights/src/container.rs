@@ -1,4 +1,4 @@
-//! Which of the dicts in a pickle holds the tensors.
+//! Choice of the dict in a pickle that holds the tensors.
 
 use std::collections::{BTreeMap, HashMap};
 

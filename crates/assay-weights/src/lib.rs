@@ -76,7 +76,7 @@ pub struct Checkpoint {
 
 /// A weights file larger than this is refused.
 const MAX_FILE_BYTES: u64 = 64 << 30;
-/// What the kind of a file is known by.
+/// Number of bytes at the start of a file that its kind is known by.
 const HEAD: u64 = 512;
 
 impl Checkpoint {
@@ -257,7 +257,7 @@ fn keys(dict: Value<'_, '_>) -> String {
     dict.entries().into_iter().flatten().map(|(key, _)| key).take(20).collect::<Vec<_>>().join(", ")
 }
 
-/// What `keep` finds below a dict, with the keys on the way joined by dots.
+/// Everything that `keep` finds below a dict, with the keys on the way joined by dots.
 fn named<'p, 'b, T>(
     root: Value<'p, 'b>,
     keep: impl Fn(Value<'p, 'b>) -> Option<T>,

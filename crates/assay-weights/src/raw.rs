@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-/// What a stored number is.
+/// Type of a stored number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// 64-bit float.
@@ -42,7 +42,7 @@ impl Dtype {
         }
     }
 
-    /// Its name in digests and listings.
+    /// The name of the type in digests and listings.
     pub fn name(self) -> &'static str {
         match self {
             Self::F64 => "f64",
@@ -62,21 +62,21 @@ impl Dtype {
 /// A tensor of a file: row-major, little-endian.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawTensor {
-    /// What its numbers are.
+    /// Type of the numbers.
     pub dtype: Dtype,
-    /// Its shape; empty for a scalar.
+    /// Shape of the tensor; empty for a scalar.
     pub shape: Vec<usize>,
-    /// Its bytes.
+    /// Bytes of the numbers.
     pub bytes: Vec<u8>,
 }
 
 impl RawTensor {
-    /// Its numbers as 32-bit floats.
+    /// The numbers as 32-bit floats.
     pub fn to_f32(&self) -> Vec<f32> {
         floats(self.dtype, &self.bytes)
     }
 
-    /// How many of its numbers are not finite, or are not as 32-bit floats.
+    /// The count of numbers that are not finite, or are not as 32-bit floats.
     pub fn not_finite(&self) -> usize {
         let blocks = self.bytes.chunks((1 << 14) * self.dtype.size());
         blocks.map(|block| floats(self.dtype, block).iter().filter(|v| !v.is_finite()).count()).sum()
@@ -135,7 +135,7 @@ fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
-/// Whether the elements of a view lie in row-major order without gaps.
+/// Tells whether the elements of a view lie in row-major order without gaps.
 pub fn is_contiguous(shape: &[usize], stride: &[usize]) -> bool {
     (0..shape.len()).all(|axis| shape[axis] <= 1 || stride[axis] == shape[axis + 1..].iter().product::<usize>())
 }

@@ -14,7 +14,7 @@ const MAX_INDEX: u64 = 64 << 20;
 /// The format itself allows no longer one.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Whether a file that begins so is of this kind.
+/// Tells whether a file that begins so is of this kind.
 pub fn looks_like(head: &[u8]) -> bool {
     head.len() > 9 && head[8] == b'{' && u64::from_le_bytes(head[..8].try_into().expect("eight bytes")) < 1 << 32
 }

@@ -11,9 +11,9 @@ use crate::{Checkpoint, RawTensor};
 /// A tensor that a backbone needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorShape {
-    /// Its name as the original library writes it.
+    /// Name of the tensor as the original library writes it.
     pub name: String,
-    /// Its shape.
+    /// Shape of the tensor.
     pub shape: Vec<usize>,
 }
 
@@ -21,11 +21,11 @@ pub struct TensorShape {
 pub type Translated<'c> = BTreeMap<String, Cow<'c, RawTensor>>;
 type Translate = dyn Fn(&BTreeMap<String, RawTensor>) -> Option<Translated<'_>> + Send + Sync;
 
-/// How another library names and lays out the tensors of a backbone.
+/// Names and layouts that another library has for the tensors of a backbone.
 pub struct Naming {
-    /// Whose names they are.
+    /// Library that the names are from.
     pub name: &'static str,
-    /// What to know of networks from there.
+    /// Advice on networks from that library.
     pub advice: Option<&'static str>,
     /// The tensors under our names, where these are that library's; what has no counterpart keeps its name.
     pub translate: Box<Translate>,
@@ -37,7 +37,7 @@ impl fmt::Debug for Naming {
     }
 }
 
-/// What a backbone wants of a checkpoint.
+/// Tensors that a backbone wants of a checkpoint.
 #[derive(Debug, Default)]
 pub struct Wanted {
     /// Tensors that must be there.
@@ -53,17 +53,17 @@ pub struct Wanted {
 /// A backbone in a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// Its tensors.
+    /// Tensors of the backbone.
     pub tensors: BTreeMap<String, RawTensor>,
     /// The beginning of their names.
     pub prefix: String,
-    /// Whose names they had, where not our own.
+    /// Library that the names were from, where they were not our own.
     pub naming: Option<&'static str>,
-    /// What to know of networks from there.
+    /// Advice on networks from that library.
     pub advice: Option<&'static str>,
 }
 
-/// How names of a checkpoint become names of a backbone. What is not given is guessed.
+/// Filter that turns names of a checkpoint into names of a backbone. What is not given is guessed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TensorFilter {
     /// Names begin with this; all others are not part of the backbone.
@@ -80,12 +80,12 @@ const HEADS: [&str; 10] =
 /// Tensors of a wrong shape that are listed.
 const MAX_LINES: usize = 8;
 
-/// What does not fit between a checkpoint and a backbone.
+/// Differences between a checkpoint and a backbone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditError {
-    /// What is wrong, line by line.
+    /// Problems, line by line.
     pub lines: Vec<String>,
-    /// What to try.
+    /// Advice on what to try.
     pub help: Option<String>,
 }
 
@@ -112,7 +112,7 @@ pub fn select(checkpoint: &Checkpoint, filter: &TensorFilter, wanted: &Wanted) -
     Ok(Found { tensors: audit.take(&prefix)?, prefix, naming, advice })
 }
 
-/// How many of the tensors that are wanted are in `checkpoint`, under the prefix that fits best.
+/// The number of the tensors that are wanted that are in `checkpoint`, under the prefix that fits best.
 pub fn coverage(checkpoint: &Checkpoint, filter: &TensorFilter, wanted: &Wanted) -> usize {
     Audit::of(checkpoint, filter, wanted).1.prefixes().first().map_or(0, |(count, _)| *count)
 }
@@ -124,7 +124,7 @@ struct Audit<'a> {
 }
 
 impl<'a> Audit<'a> {
-    /// With the library whose names were translated.
+    /// Adds the library whose names were translated.
     fn of(checkpoint: &'a Checkpoint, filter: &'a TensorFilter, wanted: &'a Wanted) -> (Option<&'a Naming>, Self) {
         let translated = wanted.namings.iter().find_map(|n| Some((n, (n.translate)(&checkpoint.tensors)?)));
         let (naming, tensors) = match translated {

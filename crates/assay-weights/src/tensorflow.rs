@@ -23,7 +23,7 @@ const MAX_NAMES: usize = 64 << 20;
 
 type Reading<T> = Result<T, CheckpointError>;
 
-/// Whether these bytes are a table.
+/// Tells whether these bytes are a table.
 pub fn is_index(bytes: &[u8]) -> bool {
     bytes.len() >= FOOTER && bytes.ends_with(&MAGIC)
 }
@@ -36,7 +36,7 @@ pub fn files(index: &Path) -> Reading<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether an index can be read; what it names is not looked at.
+/// Checks that an index can be read; what it names is not looked at.
 pub fn check_index(bytes: &[u8]) -> Reading<()> {
     Table::parse(bytes).map(|_| ())
 }
@@ -73,14 +73,14 @@ fn data_file(index: &Path, shard: u64, shards: u64) -> PathBuf {
     index.with_extension(format!("data-{shard:05}-of-{shards:05}"))
 }
 
-/// What the index says.
+/// Content of the index.
 #[derive(Debug)]
 struct Table {
     shards: u64,
     entries: BTreeMap<String, Entry>,
 }
 
-/// Where a tensor is.
+/// Place of a tensor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Entry {
     kind: u64,
@@ -153,7 +153,7 @@ impl Entry {
         Ok(entry)
     }
 
-    /// What its numbers are, by `types.proto`; absent for strings and what no network is made of.
+    /// The type of the numbers, by `types.proto`; absent for strings and what no network is made of.
     fn dtype(&self) -> Reading<Option<Dtype>> {
         if self.is_partitioned {
             return Err(damaged("it has partitioned variables, which are not read"));
@@ -195,12 +195,12 @@ impl Entry {
     }
 }
 
-/// Whether two checksums are equal. A fuzzer, which changes bytes at random, is let past them.
+/// Tells whether two checksums are equal. A fuzzer, which changes bytes at random, is let past them.
 fn is_sum(found: u32, expected: u32) -> bool {
     found == expected || cfg!(fuzzing)
 }
 
-/// How LevelDB stores checksums.
+/// The form in which LevelDB stores a checksum.
 fn masked(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xa282_ead8)
 }

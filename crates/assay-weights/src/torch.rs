@@ -18,12 +18,12 @@ const MAX_PICKLES: u64 = 16 << 30;
 /// Storage key → where its bytes begin in the file, and how many there are.
 type Storages = HashMap<String, (u64, u64)>;
 
-/// What a file of torch holds, before any numbers are read.
+/// Content of a file of torch, before any numbers are read.
 pub struct Contents<'b> {
     format: &'static str,
     storages: Storages,
     program: Cow<'b, [u8]>,
-    /// Where in the program the pickle of the tensors begins.
+    /// Begin of the pickle of the tensors in the program.
     root: usize,
 }
 

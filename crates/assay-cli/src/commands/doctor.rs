@@ -12,7 +12,7 @@ use crate::{CliError, Exit, environment};
 pub struct Doctor {
     #[command(flatten)]
     store: StoreArguments,
-    /// How it is written.
+    /// Format of the report.
     #[arg(long, value_enum, default_value = "text")]
     format: ListFormat,
 }

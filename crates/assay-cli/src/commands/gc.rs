@@ -19,7 +19,7 @@ pub struct Gc {
     delete: bool,
     #[command(flatten)]
     store: StoreArguments,
-    /// How it is written.
+    /// Format of the list.
     #[arg(long, value_enum, default_value = "text")]
     format: ListFormat,
 }

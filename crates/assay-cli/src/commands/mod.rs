@@ -23,7 +23,7 @@ use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 
 use crate::{CliError, Exit, environment};
 
-/// What to do.
+/// Command of the program.
 #[derive(Subcommand)]
 pub enum Command {
     Run(run::Run),
@@ -45,13 +45,13 @@ pub enum Command {
     Protocols(list::List),
     /// Prints the completion script of a shell.
     Completions {
-        /// Which shell.
+        /// Shell that the script is for.
         shell: clap_complete::Shell,
     },
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command, and says how it ended.
     pub fn run(self) -> Result<Exit, CliError> {
         match self {
             Self::Run(command) => command.run(),
@@ -78,7 +78,7 @@ impl Command {
     }
 }
 
-/// Which experiment, with which changes.
+/// Arguments that name an experiment, with changes to it.
 #[derive(Args)]
 pub struct ExperimentArguments {
     /// The experiment file.
@@ -93,7 +93,7 @@ pub struct ExperimentArguments {
     store: StoreArguments,
 }
 
-/// Which store.
+/// Arguments that name a store.
 #[derive(Args)]
 pub struct StoreArguments {
     /// Folder of the store [default: $ASSAY_STORE, else the closest `cache` folder that is a store, else ./cache].
@@ -101,17 +101,17 @@ pub struct StoreArguments {
     store: Option<PathBuf>,
 }
 
-/// How a listing is written.
+/// Format of a listing.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
-    /// For people.
+    /// Lines of text, for people.
     Text,
-    /// For programs.
+    /// One JSON object, for programs.
     Json,
 }
 
 impl StoreArguments {
-    /// The folder.
+    /// The folder of the store.
     pub fn folder(&self) -> PathBuf {
         environment::store_folder(self.store.as_deref())
     }
@@ -121,7 +121,7 @@ impl StoreArguments {
         Store::open(&self.folder())
     }
 
-    /// The store as it is.
+    /// The store as it is; nothing is made where there is none.
     pub fn peek(&self) -> Store {
         Store::peek(&self.folder())
     }
@@ -143,7 +143,7 @@ impl ExperimentArguments {
         &self.set
     }
 
-    /// The store.
+    /// Arguments that name the store.
     pub fn store(&self) -> &StoreArguments {
         &self.store
     }

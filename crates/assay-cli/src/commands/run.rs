@@ -17,24 +17,24 @@ use crate::{CliError, Exit, environment};
 pub struct Run {
     #[command(flatten)]
     experiment: ExperimentArguments,
-    /// Where networks compute.
+    /// Device that networks are computed on.
     #[arg(long, default_value = "auto", help = "Device: auto, cpu, cuda[:N], vulkan[:N] or wgpu[:N]", value_parser = parse_device)]
     device: DeviceChoice,
-    /// Threads [default: all].
+    /// Number of threads [default: one for each core].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Stop at the first failure instead of going on with what does not depend on it.
+    /// Stops at the first failure instead of going on with what does not depend on it.
     #[arg(long)]
     fail_fast: bool,
-    /// How results are written to standard output.
+    /// Format of the results on standard output.
     #[arg(long, value_enum, default_value = "table")]
     format: ResultFormat,
-    /// Show failures and warnings only.
+    /// Shows failures and warnings only.
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// How results are written.
+/// Format of results.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ResultFormat {
     /// Aligned columns.
@@ -48,7 +48,7 @@ pub enum ResultFormat {
 }
 
 impl ResultFormat {
-    /// As the report wants it.
+    /// The format of `assay-report`.
     pub fn report(self) -> Format {
         match self {
             Self::Table => Format::Table { bold: environment::is_bold() },
@@ -168,7 +168,7 @@ fn failures(summary: &Summary) -> HashMap<StepKey, String> {
     failed.chain(skipped).collect()
 }
 
-/// Says which entries are damaged.
+/// Prints which entries are damaged.
 pub fn note_states(results: &Results) {
     for one in &results.cells {
         if let CellState::Damaged(how) = &one.state {
@@ -180,7 +180,7 @@ pub fn note_states(results: &Results) {
     }
 }
 
-/// How a command with these results ends: well, unless something failed or is damaged.
+/// The end of a command with these results: well, unless something failed or is damaged.
 pub fn exit(results: &Results) -> Exit {
     let is_bad = |state: &CellState| matches!(state, CellState::Failed(_) | CellState::Damaged(_));
     if results.cells.iter().any(|one| is_bad(&one.state)) { Exit::Failed } else { Exit::Done }

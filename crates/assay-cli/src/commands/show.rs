@@ -13,7 +13,7 @@ use crate::{CliError, Exit, environment};
 pub struct Show {
     #[command(flatten)]
     experiment: ExperimentArguments,
-    /// How results are written.
+    /// Format of the results.
     #[arg(long, value_enum, default_value = "table")]
     format: ResultFormat,
     /// Prints all metrics of every evaluation that has several, with their intervals, instead of the one that is reported.

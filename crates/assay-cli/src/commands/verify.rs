@@ -10,7 +10,7 @@ use crate::{CliError, Exit, environment};
 pub struct Verify {
     #[command(flatten)]
     store: StoreArguments,
-    /// How it is written.
+    /// Format of the report.
     #[arg(long, value_enum, default_value = "text")]
     format: ListFormat,
 }

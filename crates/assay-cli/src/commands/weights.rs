@@ -25,7 +25,7 @@ enum WeightsCommand {
         /// Key of the state dict, where the usual ones are not meant.
         #[arg(long)]
         container: Option<String>,
-        /// How it is written.
+        /// Format of the report.
         #[arg(long, value_enum, default_value = "text")]
         format: ListFormat,
     },

@@ -16,7 +16,7 @@ pub struct Why {
     experiment: ExperimentArguments,
     /// Label of the step, as `plan --all` lists it.
     label: String,
-    /// How it is written.
+    /// Format of the explanation.
     #[arg(long, value_enum, default_value = "text")]
     format: ListFormat,
 }

@@ -27,7 +27,7 @@ pub struct Decoded<T> {
     pub value: T,
     /// Every [`UserPath`] in it, resolved, with its place.
     pub paths: Vec<(PathBuf, SourceSpan)>,
-    /// Whether nothing was wrong with it. A value that is not sound holds stand-ins and may only be checked further.
+    /// True if nothing was wrong with the value. One that is not sound holds stand-ins and may only be checked further.
     pub is_sound: bool,
 }
 
@@ -107,7 +107,7 @@ impl serde::de::Error for Failed {
 #[derive(Clone, Copy)]
 enum Shape<'a> {
     Tree(&'a Tree),
-    /// What is in the parentheses of an enum variant.
+    /// The content of the parentheses of an enum variant.
     Body(&'a Body),
     /// Stands in for something that could not be used.
     Blank,

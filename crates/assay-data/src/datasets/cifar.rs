@@ -16,10 +16,10 @@ use crate::target::Targets;
 /// Bytes of an image: a plane of red, one of green, one of blue.
 const IMAGE: usize = 3 * SIDE * SIDE;
 const SIDE: usize = 32;
-/// What is remembered of a batch; raise it when other labels or pixels are read of the same file.
+/// Version of the facts remembered of a batch; raise it when other labels or pixels are read of the same file.
 const CIFAR_READER: u32 = 1;
 
-/// What differs between the two.
+/// Differences between CIFAR-10 and CIFAR-100.
 pub struct Variant {
     /// Batches of the Python version.
     python: &'static [(&'static str, Split)],
@@ -56,7 +56,7 @@ pub const CIFAR_100: Variant = Variant {
     label_bytes: 2,
 };
 
-/// Which of the two versions.
+/// Version of the files: pickles or binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
     Python { labels: &'static str },

@@ -1,4 +1,4 @@
-//! What is known of each dataset.
+//! Facts about each dataset.
 
 use super::Official;
 use crate::manifest::Split;
@@ -6,21 +6,21 @@ use crate::manifest::Split;
 /// Facts about a dataset.
 #[derive(Clone, Copy, Debug)]
 pub struct DatasetInfo {
-    /// Its name in experiments.
+    /// Name of the dataset in experiments.
     pub name: &'static str,
     /// Number of classes.
     pub classes: usize,
-    /// What the study judges it by, as an experiment names it.
+    /// Metric that the study judges the dataset by, as an experiment names it.
     pub metric: &'static str,
-    /// What is known of its licence.
+    /// Licence, as far as it is known.
     pub licence: &'static str,
-    /// Where the files are to be had.
+    /// Address that the files can be downloaded from.
     pub source: &'static str,
-    /// How its folder should look.
+    /// Layout that the folder should have.
     pub layout: &'static [&'static str],
 }
 
-/// How many images a split has.
+/// Number of images in a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitCount {
     /// The split.
@@ -75,7 +75,7 @@ impl Official {
         counts.iter().map(|(split, images)| SplitCount { split: *split, images: *images }).collect()
     }
 
-    /// What is known of it.
+    /// The facts about the dataset.
     pub fn info(self) -> DatasetInfo {
         let (name, classes, metric, licence, source, layout): (_, _, _, _, _, &[&str]) = match self {
             Self::Aircraft => (

@@ -26,7 +26,7 @@ pub enum Official {
     Aircraft,
     /// Caltech-101 (Fei-Fei et al. 2004) with the lists of Ericsson et al. (CVPR 2021).
     Caltech101 {
-        /// Whether lines that are in the training list twice count twice.
+        /// True if lines that are in the training list twice count twice.
         keeps_duplicates: bool,
     },
     /// Stanford Cars (Krause et al. 2013).
@@ -95,7 +95,7 @@ impl Official {
         Ok(manifest)
     }
 
-    /// How the number of images and classes differs from what was published.
+    /// Differences of the numbers of images and classes from those that were published.
     fn unlike(self, manifest: &Manifest) -> Vec<String> {
         let info = self.info();
         let mut notes = Vec::new();
@@ -121,7 +121,7 @@ struct Row {
     split: Split,
 }
 
-/// What the annotations of a dataset say, before the images have been looked for.
+/// Content of a dataset's annotations, before the images have been looked for.
 struct Listing {
     base: Files,
     classes: Vec<String>,

@@ -16,7 +16,7 @@ pub(super) struct BoundedRecords<R> {
     total: u64,
 }
 
-/// Where in a record the next byte is.
+/// Place of the next byte in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     FieldStart,

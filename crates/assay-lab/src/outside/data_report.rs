@@ -1,4 +1,4 @@
-//! What is found of a task's files, before anything is run.
+//! Report on the files of a task, before anything is run.
 
 use std::path::Path;
 
@@ -9,22 +9,22 @@ use assay_engine::{Facts, Store};
 use super::TaskData;
 use crate::spec::Experiment;
 
-/// What is found of a task's files.
+/// Report on the files of a task.
 #[derive(Clone, Debug, Default)]
 pub struct DataReport {
-    /// Where the files should be; absent for datasets that are not official.
+    /// Place where the files should be; absent for datasets that are not official.
     pub root: Option<String>,
-    /// How the folder should look.
+    /// Layout that the folder should have.
     pub layout: Vec<&'static str>,
-    /// Where the files are to be had.
+    /// Address that the files can be downloaded from.
     pub source: Option<&'static str>,
-    /// What is known of the licence.
+    /// Licence, as far as it is known.
     pub licence: Option<&'static str>,
     /// Number of classes that were found.
     pub classes: usize,
     /// For each split with images: its name, their number, and the published number.
     pub splits: Vec<(String, usize, Option<usize>)>,
-    /// What a person should know.
+    /// Notes for a person.
     pub notes: Vec<String>,
     /// Why the files cannot be used.
     pub error: Option<String>,

@@ -1,4 +1,4 @@
-//! What is in a weights file, for people who want to name it in an experiment.
+//! Report on a weights file, for people who want to name it in an experiment.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::weights::written;
 
-/// What is in a weights file.
+/// Report on a weights file.
 #[derive(Clone, Debug, Serialize)]
 pub struct WeightsReport {
     /// Kind of file, such as `torch zip`.
@@ -24,20 +24,20 @@ pub struct WeightsReport {
 /// A tensor of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct TensorReport {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
-    /// What its numbers are, such as `f32`.
+    /// Type of the numbers, such as `f32`.
     pub dtype: &'static str,
-    /// Its shape.
+    /// Shape of the tensor.
     pub shape: Vec<usize>,
-    /// How many of its numbers are not finite.
+    /// Number of values that are not finite.
     pub not_finite: usize,
 }
 
 /// The backbone that fits a file best.
 #[derive(Clone, Debug, Serialize)]
 pub struct GuessReport {
-    /// It, as an experiment has it.
+    /// The backbone, as it would be written in an experiment.
     pub backbone: String,
     /// Tensors of it that are in the file.
     pub present: usize,
@@ -45,13 +45,13 @@ pub struct GuessReport {
     pub needed: usize,
     /// Beginning of their names; absent when the audit fails.
     pub prefix: Option<String>,
-    /// Whose names they are, where not those of the backbone's authors.
+    /// Library whose names the tensors have, where those are not of the backbone's authors.
     pub naming: Option<&'static str>,
-    /// Whether its own classifier is there as well.
+    /// True if the backbone's own classifier is in the file as well.
     pub has_classifier: bool,
-    /// What is wrong, line by line.
+    /// Problems, line by line.
     pub problems: Vec<String>,
-    /// What to do about it, or what else to know.
+    /// Advice on the problems, or anything else worth knowing.
     pub help: Option<String>,
 }
 

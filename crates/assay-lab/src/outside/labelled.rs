@@ -1,4 +1,4 @@
-//! Which image shows what, for steps that must see some samples and no others.
+//! Images with their labels, for steps that must see some samples and no others.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use assay_data::{Label, Manifest, Presence};
 use assay_engine::{Content, Digest, FramedHasher};
 use assay_probe::Targets;
 
-/// What each of N images shows.
+/// Labels of N images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// One class each: N indices.
     Classes(Vec<u32>),
-    /// N × K marks.
+    /// N × K entries.
     MultiLabel(Vec<Presence>),
 }
 
@@ -22,7 +22,7 @@ pub struct LabelledImages {
     pub images: Vec<[u8; 32]>,
     /// Name of each image, for messages.
     pub names: Vec<String>,
-    /// What they show: classes are counted among `classes`.
+    /// Labels of the images; classes are counted among `classes`.
     pub labels: Labels,
     /// Indices of the K classes among those of the dataset. Classes without any image take no part.
     pub classes: Vec<u32>,
@@ -74,7 +74,8 @@ impl LabelledImages {
         }
     }
 
-    /// What a probe learns from. An object marked as difficult counts as absent, as in Ericsson et al. (CVPR 2021).
+    /// The targets that a probe learns. An object marked as difficult counts as absent, as in Ericsson et al. (CVPR
+    /// 2021).
     pub fn targets(&self) -> Targets {
         match &self.labels {
             Labels::Classes(labels) => Targets::Classes { labels: labels.clone(), classes: self.classes.len() },

@@ -1,4 +1,4 @@
-//! What planning looks at outside the experiment: datasets, weights files, and what is in them.
+//! Inputs outside the experiment that planning looks at: datasets, weights files, and what is in them.
 //!
 //! **Invariant.** Nothing here plans a step. Everything found comes with the digest of what it was found to be.
 

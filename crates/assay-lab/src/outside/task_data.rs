@@ -56,14 +56,14 @@ pub struct TaskData {
     pub manifest: Manifest,
     /// Digest of the manifest.
     pub digest: Digest,
-    /// Its images, each once, in pieces.
+    /// Images of the task, each once, in pieces.
     pub shards: Vec<External<ShardImages>>,
     lengths: Vec<usize>,
     /// For each sample, the piece that its image is in.
     shard_of: Vec<u32>,
     /// Images left out because they cannot be decoded.
     pub skipped: Vec<String>,
-    /// What is said of images that are there more than once.
+    /// Notes on images that are there more than once.
     pub repeated: Vec<String>,
 }
 
@@ -223,7 +223,7 @@ pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec, pictures: Option<
     Ok(prepared.with_context(|| name_of(sample))?.pixels.data)
 }
 
-/// How an image is called in messages.
+/// The name of an image in messages.
 fn name_of(sample: &Sample) -> String {
     match sample.source.file() {
         Some(file) if file.ends_with(&sample.path) => format!("image {}", file.display()),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::spec::FileWeights;
 
-/// Where the tensors of a model are.
+/// Place of the tensors of a model.
 #[derive(Debug)]
 pub struct CheckpointPlace {
     path: PathBuf,
@@ -43,9 +43,9 @@ pub struct FileFacts {
 /// Why weights cannot be used.
 #[derive(Debug)]
 pub struct WeightsProblem {
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What to do.
+    /// Advice on the problem.
     pub help: Option<String>,
 }
 

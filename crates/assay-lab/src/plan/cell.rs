@@ -1,4 +1,4 @@
-//! What a protocol sees of one evaluation while it plans it.
+//! The view that a protocol has of one evaluation while it plans it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::results::{Evaluation, ExhibitSource};
 use crate::spec::{Cell, Metric};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
 
-/// What every protocol does.
+/// A protocol: it checks its parameters, and plans the steps of an evaluation.
 pub(crate) trait Protocol {
     /// Checks its parameters.
     fn check(&self, at: &Checker<'_>);
@@ -24,7 +24,8 @@ pub(crate) trait Protocol {
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError>;
 }
 
-/// What a protocol may ask for while it plans one evaluation. What it does not ask for is not planned.
+/// Plan of one evaluation, which a protocol asks for features, labels and weights. What it does not ask for is not
+/// planned.
 pub(crate) struct CellPlan<'p, 'a> {
     planner: &'p mut Planner<'a>,
     cell: &'p Cell,
@@ -82,7 +83,7 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         self.data.shards_of(samples).into_iter().map(|piece| self.data.shards[piece as usize].clone()).collect()
     }
 
-    /// How images are prepared.
+    /// The preparation of the task's images.
     #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn image(&self) -> ImageSpec {
         self.planner.experiment.tasks[&self.cell.task].image()
@@ -128,7 +129,7 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         Ok(self.planner.weights(&self.cell.model)?.into())
     }
 
-    /// What the task is judged by.
+    /// The metric that the task is judged by.
     pub fn metric(&self) -> Result<Metric, PlanError> {
         let is_multi_label = self.data.manifest.is_multi_label();
         let default = if is_multi_label { Metric::MeanAp11 } else { Metric::Top1 };

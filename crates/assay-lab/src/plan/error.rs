@@ -1,4 +1,4 @@
-//! What only data and weights can show to be wrong.
+//! Problems of an experiment that only data and weights can show.
 
 use assay_config::Problems;
 
@@ -7,29 +7,29 @@ use crate::spec::Experiment;
 /// Why something cannot be planned.
 #[derive(Clone, Debug)]
 pub(crate) struct PlanError {
-    /// What kind of trouble it is.
+    /// Kind of the problem.
     pub kind: PlanErrorKind,
-    /// Where in the experiment, such as `tasks.birds.dataset`; empty for nowhere.
+    /// Path in the experiment, such as `tasks.birds.dataset`; empty for nowhere.
     pub path: String,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What to do.
+    /// Advice on the problem.
     pub help: Option<String>,
 }
 
-/// Kinds of trouble.
+/// Kind of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlanErrorKind {
     /// Files that are named cannot be read, or are not all there.
     Unavailable,
     /// A model, a task and a protocol do not fit together.
     Impossible,
-    /// What is written is wrong, whatever it is used with.
+    /// The entry is wrong, whatever it is used with.
     Wrong,
 }
 
 impl PlanError {
-    /// What is written is wrong.
+    /// Makes the problem of an entry that is wrong.
     pub fn wrong(path: impl Into<String>, message: impl Into<String>, help: Option<String>) -> Self {
         Self { kind: PlanErrorKind::Wrong, path: path.into(), message: message.into(), help }
     }

@@ -1,4 +1,4 @@
-//! What evaluations are made from: the samples of a task, weights, features.
+//! Inputs of evaluations: the samples of a task, weights, features.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -191,7 +191,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a model can take images that are prepared so.
+/// Checks that a model can take images that are prepared so.
 fn fits(model: &ModelSpec, image: &ImageSpec) -> Result<(), String> {
     let channels = image.color.channels();
     let size = ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize };

@@ -34,19 +34,19 @@ pub(crate) struct Planner<'a> {
     features: HashMap<(String, String, String), Vec<Option<Output<Features>>>>,
     /// Steps that are the same for every model, by task and protocol.
     shared: HashMap<(String, String), Box<dyn Any>>,
-    /// How many steps read the images of a shard.
+    /// Number of steps that read the images of a shard.
     readers: HashMap<Digest, u32>,
     warnings: Vec<String>,
 }
 
-/// What a planner has made.
+/// Result of a planner.
 pub(crate) struct Finished {
     pub plan: Plan<Runtime>,
     /// Weights that are trained, by the name of their model.
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Digests of shards whose images several steps read.
     pub shared_images: HashSet<Digest>,
-    /// What a person should know.
+    /// Warnings for a person.
     pub warnings: Vec<String>,
 }
 

@@ -1,4 +1,5 @@
-//! What a protocol reports of one model on one task: a headline among measures, what each item contributed, and exhibits.
+//! Evaluations, what a protocol reports of one model on one task: a headline among measures, the contribution of each
+//! item, and exhibits.
 
 use std::path::Path;
 
@@ -12,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::exhibit::Exhibit;
 use crate::steps::{Arrays, array, read_file};
 
-/// What one model came to on one task by one protocol.
+/// Evaluation of one model on one task by one protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// The numbers; the headline is among them.
     pub summary: Summary,
-    /// What each item contributed to the headline, so that two models can be compared item by item.
+    /// Contribution of each item to the headline, so that two models can be compared item by item.
     pub per_item: Option<PerItem>,
-    /// What there is to look at; each is a file of its own.
+    /// Exhibits to look at; each is a file of its own.
     pub exhibits: Vec<Exhibit>,
 }
 
@@ -28,9 +29,9 @@ pub struct Evaluation {
 pub struct Summary {
     /// The metric that tables show.
     pub headline: MetricId,
-    /// All that was measured, the headline first.
+    /// Measures, the headline first.
     pub measures: Vec<Measure>,
-    /// What the items are whose contributions are kept; absent where none are.
+    /// Kind of the items whose contributions are kept; absent where none are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_item: Option<Items>,
     /// Files of the exhibits.
@@ -41,16 +42,16 @@ pub struct Summary {
 /// One metric of one evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// What is measured.
+    /// Metric of the measure.
     pub metric: MetricId,
-    /// Its value, in the unit of the metric.
+    /// Value, in the unit of the metric.
     pub value: f64,
-    /// Its 95 % interval; absent where none was asked for.
+    /// 95 % interval of the value; absent where none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
-    /// What it is a mean or a count over.
+    /// Kind of the items that the value is a mean or a count over.
     pub over: Items,
-    /// How many of these.
+    /// Number of those items.
     pub count: usize,
 }
 
@@ -63,11 +64,11 @@ pub struct Interval {
     pub high: f64,
     /// Half of its width.
     pub half_width: f64,
-    /// How it was found.
+    /// Method by which the interval was found.
     pub method: IntervalMethod,
 }
 
-/// How an interval was found.
+/// Method by which an interval is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalMethod {
@@ -77,7 +78,7 @@ pub enum IntervalMethod {
     Bootstrap,
 }
 
-/// What a metric is taken over.
+/// Kind of the items that a metric is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Items {
@@ -94,7 +95,7 @@ pub enum Items {
 }
 
 impl Items {
-    /// Its word in tables and files.
+    /// The word for the items in tables and files.
     pub fn word(self) -> &'static str {
         match self {
             Self::Images => "images",
@@ -106,10 +107,10 @@ impl Items {
     }
 }
 
-/// What each item contributed.
+/// Contribution of each item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerItem {
-    /// What the items are.
+    /// Kind of the items.
     pub over: Items,
     /// Name of each of N items that is the same for every model: the digest of an image, of an episode's images, or of the
     /// index of a class. An image that counts twice is there twice.

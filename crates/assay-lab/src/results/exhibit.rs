@@ -1,4 +1,5 @@
-//! What there is to look at besides numbers: curves, tables and predictions, each a file of its own that reads back.
+//! Exhibits, what there is to look at besides numbers: curves, tables and predictions, each a file of its own that
+//! reads back.
 
 use std::path::Path;
 
@@ -14,19 +15,19 @@ use crate::steps::{Arrays, array, read_file};
 /// Something to look at.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Exhibit {
-    /// How confidence and accuracy go together.
+    /// Confidence against accuracy.
     Reliability(Reliability),
-    /// Which classes are taken for which.
+    /// Classes that are taken for others.
     Confusion(Confusion),
     /// The metric of each class.
     PerClass(PerClass),
-    /// How good each value of a grid was on validation images.
+    /// Score of each value of a grid on validation images.
     GridCurve(GridCurve),
-    /// What training minimised, step by step.
+    /// Loss of training, step by step.
     LearningCurve(LearningCurve),
     /// Precision by recall.
     PrecisionRecall(PrecisionRecall),
-    /// What was predicted for every image.
+    /// Predictions for every image.
     Predictions(Predictions),
     /// Pictures.
     Pictures(Pictures),
@@ -35,7 +36,7 @@ pub enum Exhibit {
 /// Curves of confidence and accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reliability {
-    /// As the logits are.
+    /// Bins of the logits as they are.
     pub before: Vec<ReliabilityBin>,
     /// With the logits divided by the fitted temperature; absent where none was fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +75,7 @@ pub struct Confusion {
 /// A metric in each class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PerClass {
-    /// What is measured.
+    /// Metric of each class.
     pub metric: MetricId,
     /// Indices of the K classes among those of the dataset.
     pub classes: Vec<u32>,
@@ -82,12 +83,12 @@ pub struct PerClass {
     pub values: Vec<Option<f64>>,
 }
 
-/// How good each value of a grid was.
+/// Score of each value of a grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GridCurve {
-    /// What the values are: `C`, `lambda`, `shrinkage`, a learning rate.
+    /// Name of the parameter: `C`, `lambda`, `shrinkage`, a learning rate.
     pub parameter: String,
-    /// What they are judged by.
+    /// Metric that the values are judged by.
     pub metric: MetricId,
     /// All values, the preferred of equals first.
     pub points: Vec<GridPoint>,
@@ -101,30 +102,30 @@ pub struct GridPoint {
     pub value: Option<f64>,
     /// The metric on the validation images.
     pub score: f64,
-    /// How the solver left it; absent for closed forms.
+    /// Report of the solver; absent for closed forms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solver: Option<SolverReport>,
 }
 
-/// How a solver left a value.
+/// Report of a solver on one value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SolverReport {
     /// Σ losses + penalty.
     pub objective: f64,
-    /// Its largest derivative.
+    /// Largest derivative of the objective.
     pub gradient_norm: f64,
     /// Iterations.
     pub iterations: u32,
-    /// Whether the largest derivative is small enough.
+    /// True if the largest derivative is small enough.
     pub converged: bool,
 }
 
-/// What training minimised.
+/// Loss of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LearningCurve {
-    /// What is minimised, for people.
+    /// Name of the loss, for people.
     pub loss: String,
-    /// Its value in every step.
+    /// Value of the loss in every step.
     pub values: Vec<f32>,
 }
 
@@ -137,12 +138,12 @@ pub struct PrecisionRecall {
     pub curves: Vec<Vec<(f64, f64)>>,
 }
 
-/// What was predicted for every image.
+/// Predictions for every image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
     /// Digest of each of N images.
     pub images: Vec<[u8; 32]>,
-    /// What the images show, counted among `classes`.
+    /// Labels of the images, counted among `classes`.
     pub labels: Labels,
     /// Indices of the K classes among those of the dataset.
     pub classes: Vec<u32>,
@@ -172,7 +173,7 @@ const FILES: [&str; 8] = [
 ];
 
 impl Exhibit {
-    /// Its file.
+    /// The name of the exhibit's file.
     pub fn file(&self) -> &'static str {
         FILES[match self {
             Self::Reliability(_) => 0,
@@ -186,7 +187,7 @@ impl Exhibit {
         }]
     }
 
-    /// Its bytes.
+    /// The bytes of the exhibit's file.
     ///
     /// # Errors
     /// When its numbers do not fit together, or one is none.

@@ -25,7 +25,7 @@ impl Metric {
         }
     }
 
-    /// Its value for N × K logits.
+    /// The value of the metric for N × K logits.
     pub fn of(self, logits: &[f32], labels: &Labels, classes: usize) -> f64 {
         match labels {
             Labels::Classes(truth) => {
@@ -78,12 +78,12 @@ pub struct Resampling {
 pub struct Judged {
     /// All metrics.
     pub measures: Vec<Measure>,
-    /// What the metric of the task is the mean of: 1 or 0 for each image, or the average precision of each class that has
-    /// images, with the place of that class among the K.
+    /// Items that the metric of the task is the mean of: 1 or 0 for each image, or the average precision of each class
+    /// that has images, with the place of that class among the K.
     pub items: Vec<(usize, f64)>,
-    /// What the items are.
+    /// Kind of the items.
     pub over: Items,
-    /// What there is to look at.
+    /// Exhibits to look at.
     pub exhibits: Vec<Exhibit>,
 }
 

@@ -1,4 +1,4 @@
-//! What an evaluation leaves behind, and how it is read back.
+//! Results: what an evaluation leaves in the store, and how it is read back.
 //!
 //! **Invariant.** Nothing here knows of plans or protocols.
 

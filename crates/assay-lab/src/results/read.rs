@@ -34,7 +34,7 @@ pub enum LeftOut {
 pub struct ExhibitSource {
     /// Kind of the step.
     pub kind: &'static str,
-    /// Its key.
+    /// Key of the evaluation.
     pub key: StepKey,
     /// The file.
     pub file: &'static str,
@@ -59,29 +59,29 @@ pub struct ResultCell {
     /// The step that it comes from: its key, and its folder in the store, where its items and exhibits are. Absent where the
     /// cell is left out.
     pub step: Option<(String, PathBuf)>,
-    /// How it stands.
+    /// State of the evaluation.
     pub state: CellState,
-    /// What the steps that it comes from warned of.
+    /// Warnings of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
 }
 
-/// How a cell stands.
+/// State of a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CellState {
-    /// It has been evaluated.
+    /// The cell has been evaluated.
     Done(Summary),
     /// A step that it needs failed; why.
     Failed(String),
-    /// It has not been run; why, where that is known.
+    /// The cell has not been run; with the reason, where that is known.
     NotRun(Option<String>),
-    /// Its entry in the store is damaged; how.
+    /// The cell's entry in the store is damaged; with a description of the damage.
     Damaged(String),
     /// The protocol, the task and the model do not fit together; why.
     Impossible(String),
 }
 
 impl CellState {
-    /// Its word in JSON.
+    /// The word for the state in JSON.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",

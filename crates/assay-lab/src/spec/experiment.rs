@@ -24,10 +24,10 @@ const RENAMED: [Renamed; 3] = [
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rest {
-    /// What is evaluated; what the file itself defines where nothing is said.
+    /// Models, tasks and protocols that are evaluated. Default: those that the file itself defines.
     #[serde(default)]
     evaluate: Choice,
-    /// What is left out of the product.
+    /// Combinations that are left out. Default: none.
     #[serde(default)]
     exclude: Vec<Exclusion>,
 }
@@ -61,7 +61,7 @@ pub struct Cell {
     pub model: String,
     /// Task.
     pub task: String,
-    /// ProtocolSpec.
+    /// Protocol.
     pub protocol: String,
 }
 
@@ -74,7 +74,7 @@ pub struct Experiment {
     pub models: IndexMap<String, ModelSpec>,
     /// Tasks by name.
     pub tasks: IndexMap<String, TaskSpec>,
-    /// What is evaluated, in order.
+    /// Evaluations, in order.
     pub cells: Vec<Cell>,
     /// By section and name of entries that are evaluated: a file that is not there, and where to get it.
     missing: IndexMap<(String, String), String>,
@@ -217,7 +217,7 @@ impl Experiment {
         }
     }
 
-    /// Where the files of an entry are to be had, as far as it is known.
+    /// The address that the files of an entry can be downloaded from, as far as it is known.
     fn where_to_get(&self, section: &str, name: &str) -> String {
         let url = match section {
             "models" => self.models.get(name).and_then(|model| model.about.url.clone()),

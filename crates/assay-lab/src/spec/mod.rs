@@ -1,4 +1,4 @@
-//! What is written in an experiment: models, tasks, and which of them are evaluated.
+//! The content of an experiment file: models, tasks, and which of them are evaluated.
 //!
 //! **Invariant.** Nothing here looks at data or weights; what can be told from the text alone is told here.
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How numbers are computed, as far as it can change them.
+/// The arithmetic that numbers are computed with, as far as it can change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Arithmetic {
     /// Type of all numbers.
@@ -15,12 +15,12 @@ pub struct Arithmetic {
 }
 
 impl Arithmetic {
-    /// That of a forward pass.
+    /// The arithmetic of a forward pass.
     pub fn forward(precision: &'static str) -> Self {
         Self { precision, forward: assay_nn::FORWARD, training: None }
     }
 
-    /// That of training.
+    /// The arithmetic of training.
     pub fn training(precision: &'static str) -> Self {
         Self { training: Some(assay_nn::TRAINING), ..Self::forward(precision) }
     }

@@ -18,11 +18,11 @@ use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, prepare};
 pub struct ModelRecipe {
     /// The network.
     pub backbone: Backbone,
-    /// Its weights.
+    /// Weights of the network.
     pub weights: WeightsRecipe,
-    /// How pixels become its input.
+    /// The way from pixels to the network's input.
     pub input: InputSpec,
-    /// Where its features are taken.
+    /// Point of the network where features are taken.
     #[serde(skip_serializing_if = "FeaturePoint::is_end")]
     pub point: FeaturePoint,
 }
@@ -34,9 +34,9 @@ pub enum WeightsRecipe {
     None,
     /// Drawn from this seed.
     Random(u64),
-    /// These tensors.
+    /// Tensors of a checkpoint.
     Tensors(External<CheckpointPlace>),
-    /// Those that another step trains.
+    /// Weights that another step trains.
     Trained(Output<WeightsArtifact>),
 }
 
@@ -45,14 +45,14 @@ pub enum WeightsRecipe {
 pub struct ExtractShard {
     /// The model.
     pub model: ModelRecipe,
-    /// How images are prepared.
+    /// Preparation of images.
     pub image: ImageSpec,
     /// The images.
     pub images: External<ShardImages>,
     /// Number of images; for predictions of cost, and told by `images` already.
     #[serde(skip)]
     pub count: usize,
-    /// How its numbers are computed.
+    /// Arithmetic that features are computed with.
     pub numeric: Arithmetic,
 }
 

@@ -1,4 +1,4 @@
-//! What running steps are lent: a device, threads, and models that are in memory already.
+//! The runtime that steps are lent: a device, threads, and models that are in memory already.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -9,9 +9,9 @@ use assay_nn::device::OpenDevice;
 
 use crate::outside::Pictures;
 
-/// What running steps are lent. Nothing in it changes a result.
+/// Runtime that steps are lent. Nothing in it changes a result.
 pub struct Runtime {
-    /// Where networks compute; steps are told the index of theirs.
+    /// Devices that networks are computed on; steps are told the index of theirs.
     pub devices: Vec<OpenDevice>,
     /// Threads for decoding and, on the CPU, for inference.
     pub workers: usize,
@@ -27,7 +27,7 @@ pub struct Runtime {
 const MAX_BYTES: usize = 4 << 30;
 
 impl Runtime {
-    /// What is lent on `devices` with `workers` threads.
+    /// Makes the runtime on `devices` with `workers` threads.
     pub fn new(devices: Vec<OpenDevice>, workers: usize, shared_images: HashSet<Digest>) -> Self {
         Self { devices, workers, pictures: Pictures::default(), shared_images, models: Mutex::default() }
     }

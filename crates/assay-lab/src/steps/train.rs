@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::{Arithmetic, LabStep, Runtime, WrittenIn, read_file};
 use crate::outside::{LabelledImages, Labels, ShardImages, prepare};
 
-/// What is minimised, as far as it matters.
+/// Objective of training, as far as it matters.
 #[derive(Clone, Debug, Serialize)]
 pub enum TrainRecipe {
     /// Cross-entropy over the classes of the task.
@@ -38,15 +38,15 @@ pub enum TrainRecipe {
 pub struct TrainBackbone {
     /// The network.
     pub backbone: Backbone,
-    /// How pixels become its input.
+    /// The way from pixels to the network's input.
     pub input: InputSpec,
-    /// How images are prepared.
+    /// Preparation of images.
     pub image: ImageSpec,
     /// The images.
     pub images: Vec<External<ShardImages>>,
-    /// Which of them are learnt from, in order, and what they show.
+    /// Images that are learnt from, in order, with their labels.
     pub labels: Content<LabelledImages>,
-    /// What is minimised.
+    /// Objective of training.
     pub method: TrainRecipe,
     /// Number of steps.
     pub steps: u32,
@@ -60,11 +60,11 @@ pub struct TrainBackbone {
     pub seed: u64,
     /// Random views.
     pub views: Views,
-    /// How its numbers are computed.
+    /// Arithmetic that the weights are computed with.
     pub numeric: Arithmetic,
 }
 
-/// How often a checkpoint is kept to resume from.
+/// Number of steps between checkpoints to resume from.
 const CHECKPOINT_EVERY: u32 = 50;
 
 impl LabStep for TrainBackbone {

@@ -16,7 +16,7 @@ pub(crate) enum WrittenIn {
     Backbone,
     /// The task.
     Task,
-    /// How the images of the task are prepared.
+    /// The preparation of the task's images.
     Image,
     /// The dataset of the task.
     Dataset,
@@ -26,7 +26,7 @@ pub(crate) enum WrittenIn {
 
 /// A step of this crate.
 pub(crate) trait LabStep: Step<Runtime> {
-    /// What the step as a whole is written in.
+    /// The entry that the step as a whole is written in.
     const ROOT: WrittenIn = WrittenIn::Protocol;
     /// Parts of its recipe (JSON pointers) that are written elsewhere.
     const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = &[];
@@ -58,7 +58,7 @@ impl Names<'_> {
         }
     }
 
-    /// Where the parts of a step are written.
+    /// The places where the parts of a step are written.
     pub fn written_at<S: LabStep>(self) -> Vec<WrittenAt> {
         let parts = std::iter::once(("", S::ROOT)).chain(S::WRITTEN_IN.iter().copied());
         parts.map(|(part, written)| WrittenAt::new(part, self.path(written))).collect()

@@ -1,4 +1,4 @@
-//! What every architecture says of itself, and what every built network can do.
+//! Traits of backbones: what every architecture says of itself, and what every built network can do.
 //!
 //! Each architecture implements [`Architecture`] for its parameters and [`Network`] for its module, in a file of its own.
 
@@ -13,13 +13,13 @@ use assay_weights::Naming;
 /// A place in a network whose map can be had: a stage of a convolutional network, a block of a transformer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageInfo {
-    /// Its name, such as `layer3` or `block7`.
+    /// Name of the stage, such as `layer3` or `block7`.
     pub name: String,
     /// Channels of its map.
     pub channels: usize,
     /// Pixels of the image for each pixel of the map, on both sides.
     pub stride: usize,
-    /// Whether a remainder of the image becomes a pixel of the map.
+    /// True if a remainder of the image becomes a pixel of the map.
     pub rounds_up: bool,
 }
 
@@ -32,7 +32,7 @@ impl StageInfo {
 
 /// An architecture with its parameters.
 pub trait Architecture {
-    /// Its name as written in an experiment.
+    /// The name of the architecture as written in an experiment.
     fn name(&self) -> &'static str;
 
     /// Builds the network; `None` when there is nothing to build.
@@ -47,17 +47,18 @@ pub trait Architecture {
     /// Pixels that an image must at least have on each side.
     fn min_image_size(&self) -> usize;
 
-    /// How the network itself pools its last map.
+    /// The pool by which the network itself reduces its last map.
     fn pool(&self) -> Pool {
         Pool::Gap
     }
 
-    /// Whether features may be taken at any stage and with any pool. Default: yes; else at the end, as the network pools them.
+    /// Tells whether features may be taken at any stage and with any pool. Default: yes; else at the end, as the
+    /// network pools them.
     fn has_points(&self) -> bool {
         true
     }
 
-    /// Whether the end of the network is something else than its last stage, pooled.
+    /// Tells whether the end of the network is something else than its last stage, pooled.
     fn goes_on_after_stages(&self) -> bool {
         false
     }
@@ -77,7 +78,7 @@ pub trait Architecture {
         None
     }
 
-    /// What other libraries call its tensors.
+    /// The names that other libraries have for the network's tensors.
     fn namings(&self) -> Vec<Naming> {
         Vec::new()
     }
@@ -87,7 +88,7 @@ pub trait Architecture {
         &[]
     }
 
-    /// What is wrong with its parameters.
+    /// The reason why the parameters are invalid, if they are.
     fn invalid_because(&self) -> Option<&'static str> {
         None
     }
@@ -95,7 +96,7 @@ pub trait Architecture {
     /// Why it cannot take images of this size, as the end of a sentence that begins with its name.
     fn size_problem(&self, image: ImageSize) -> Option<String> {
         let least = self.min_image_size();
-        (image.least_side() < least)
+        (image.shorter_side() < least)
             .then(|| format!("needs images of at least {least}×{least} pixels, and these have {image}"))
     }
 
@@ -120,12 +121,12 @@ pub trait Network {
     /// Makes it fit for inference on images of this size, in place.
     fn prepare(&mut self, image: ImageSize);
 
-    /// How it pools its last map.
+    /// The pool by which the network reduces its last map.
     fn pool(&self) -> Pool {
         Pool::Gap
     }
 
-    /// What comes after the pool at the end of the network: B × D → B × D
+    /// Applies what comes after the pool at the end of the network: B × D → B × D
     fn finish(&self, features: Tensor<2>) -> Tensor<2> {
         features
     }
@@ -138,8 +139,8 @@ pub trait Network {
     }
 }
 
-/// What there is after the wanted steps, in the order of `wanted`; `step` is told its number, counted from 1. Nothing is computed
-/// that comes after the last of them.
+/// The values after the wanted steps, in the order of `wanted`; `step` is told its number, counted from 1. Nothing is
+/// computed that comes after the last of them.
 pub fn after_steps<const D: usize>(
     mut x: Tensor<D>,
     wanted: &[usize],

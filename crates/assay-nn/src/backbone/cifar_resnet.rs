@@ -18,7 +18,7 @@ const WIDTHS: [usize; 3] = [16, 32, 64];
 
 /// A CIFAR ResNet of depth 6n + 2.
 pub struct CifarResNet {
-    /// Its name as written in an experiment.
+    /// Name of the network as written in an experiment.
     pub name: &'static str,
     /// n, the blocks in each of the three stages.
     pub blocks: usize,

@@ -37,7 +37,7 @@ pub use positions::Positions;
 pub use resnet::{ResNet, ResNetBlock};
 pub use vit::{Clip, DinoV2, ViT, ViTSize};
 
-/// A network without its classifier.
+/// Network that turns an image into features, without its classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum Backbone {
     /// No network: the features are the pixels of the image. A baseline that needs no weights.
@@ -103,7 +103,8 @@ pub enum Net {
 }
 
 impl Backbone {
-    /// Those that have a name of their own, for guesses at what a file holds; sizes that are rarely met are left out.
+    /// The backbones that have a name of their own, for guesses at what a file holds; sizes that are rarely met are
+    /// left out.
     pub fn known() -> Vec<Self> {
         let vit = |size, patch| ViT { size, patch, trained_at: 224, positions: Positions::default() };
         let dino_v2 = |size, registers| DinoV2 { size, registers, patch: 14, trained_at: 518, positions: None };
@@ -136,7 +137,7 @@ impl Backbone {
         all
     }
 
-    /// What the variant comes down to.
+    /// The architecture that the variant comes down to.
     fn architecture(&self) -> Box<dyn Architecture> {
         match self {
             Self::Pixels => Box::new(pixels::Pixels),
@@ -173,7 +174,7 @@ impl Backbone {
         builder.shapes().to_vec()
     }
 
-    /// What is wanted of a checkpoint. No device is opened.
+    /// The tensors that are wanted of a checkpoint. No device is opened.
     pub fn wanted(&self) -> Wanted {
         let architecture = self.architecture();
         let optional = architecture.classifier().map(|name| vec![format!("{name}.weight"), format!("{name}.bias")]);
@@ -185,7 +186,7 @@ impl Backbone {
         }
     }
 
-    /// Its name as written in an experiment.
+    /// The name of the backbone as written in an experiment.
     pub fn name(&self) -> &'static str {
         self.architecture().name()
     }
@@ -205,7 +206,7 @@ impl Backbone {
         self.architecture().stages()
     }
 
-    /// What is wrong with its parameters.
+    /// The reason why the parameters are invalid, if they are.
     pub fn invalid_because(&self) -> Option<&'static str> {
         self.architecture().invalid_because()
     }
@@ -226,7 +227,8 @@ impl Backbone {
         (self.architecture().largest_map(image).max(channels * image.area()) * size_of::<f32>()) as u64
     }
 
-    /// Where its features are taken for a layer and a pool as written: a layer is `layer3` or, of a transformer, `block7`.
+    /// The point of the network where features are taken for a layer and a pool as written: a layer is `layer3` or, of
+    /// a transformer, `block7`.
     ///
     /// # Errors
     /// Says what may be written.

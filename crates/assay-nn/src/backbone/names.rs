@@ -1,4 +1,4 @@
-//! What other libraries call the tensors of our backbones, and how they lay them out.
+//! Names that other libraries have for the tensors of our backbones, and the layouts of those tensors.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use assay_weights::{Naming, RawTensor, Translated};
 
 type Tensors = BTreeMap<String, RawTensor>;
 
-/// How a tensor is laid out where it comes from.
+/// Layout of a tensor where it comes from.
 #[derive(Clone, Copy)]
 enum Layout {
-    /// As here.
+    /// The layout that we have as well.
     Same,
     /// A convolution of TensorFlow or Haiku: rows, columns, input, output. Or a matrix: input, output.
     InputOutput,

@@ -1,4 +1,4 @@
-//! Where features are taken from a network, and how many numbers become one row.
+//! Points of a network where features are taken, and pools that make one row of many numbers.
 
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
@@ -35,16 +35,16 @@ pub struct FeaturePoint {
     /// Stage or block, counted from 1; absent for the end of the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer: Option<usize>,
-    /// How positions are brought together; absent for what the network itself does.
+    /// Reduction of the map to one row; absent for that of the network itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
 }
 
 impl FeaturePoint {
-    /// What the network itself ends in.
+    /// The end of the network, as it pools itself.
     pub const END: Self = Self { layer: None, pool: None };
 
-    /// Whether this is what the network itself ends in.
+    /// Tells whether this is the end of the network, as it pools itself.
     pub fn is_end(&self) -> bool {
         *self == Self::END
     }
@@ -87,7 +87,7 @@ impl Pool {
         }
     }
 
-    /// Whether it needs a class token.
+    /// Tells whether the pool needs a class token.
     pub fn needs_class_token(self) -> bool {
         matches!(self, Self::Cls | Self::ClsGap)
     }

@@ -147,7 +147,7 @@ impl ResNet {
         (4 << stage) / self.stride(stage + 1)
     }
 
-    /// What is wrong with the numbers.
+    /// The reason why the numbers are invalid, if they are.
     fn invalid_because(&self) -> Option<&'static str> {
         if self.depths.iter().any(|d| !(1..=200).contains(d)) {
             Some("`depths` must be from 1 to 200")
@@ -183,7 +183,7 @@ impl ResNet {
         layers
     }
 
-    /// Whether the shortcut of this block is a convolution.
+    /// Tells whether the shortcut of this block is a convolution.
     fn has_shortcut(&self, stage: usize, block: u32) -> bool {
         block == 0 && (stage > 0 || self.block.expansion() > 1)
     }

@@ -67,16 +67,16 @@ const MAX_IMAGES: usize = 16_384;
 pub fn few_shot_accuracies(
     features: &[f32],
     dim: usize,
-    trials: Episodes<'_>,
+    episodes: Episodes<'_>,
     rule: FewShotRule,
     device: &Device,
 ) -> Vec<f64> {
-    let episodes = trials.support.len() / (trials.ways * trials.shots);
-    if episodes == 0 {
+    let episode_count = episodes.support.len() / (episodes.ways * episodes.shots);
+    if episode_count == 0 {
         return Vec::new();
     }
-    let (used, rows) = compact(features, dim, trials);
-    let remapped = Remapped::new(trials, &rows);
+    let (used, rows) = compact(features, dim, episodes);
+    let remapped = Remapped::new(episodes, &rows);
     let mut used = used;
     if rule.normalize {
         normalise_rows(&mut used, dim);
@@ -86,22 +86,22 @@ pub fn few_shot_accuracies(
         center(&mut used, dim);
     }
     let count = used.len() / dim;
-    let each = trials.ways * trials.shots + trials.queries.len() / episodes;
-    let products: Box<dyn Products> = if count <= MAX_IMAGES && count * count <= episodes * each * each {
+    let each = episodes.ways * episodes.shots + episodes.queries.len() / episode_count;
+    let products: Box<dyn Products> = if count <= MAX_IMAGES && count * count <= episode_count * each * each {
         let x = matrix(&used, dim, device);
         let gram = x.clone().matmul(x.transpose()).into_data().iter::<f32>().collect();
         Box::new(Gram { products: gram, count })
     } else {
         Box::new(Rows { features: used, dim })
     };
-    let queries_each = trials.queries.len() / episodes;
-    (0..episodes)
+    let queries_each = episodes.queries.len() / episode_count;
+    (0..episode_count)
         .into_par_iter()
         .map(|e| {
-            let support = &remapped.support[e * trials.ways * trials.shots..][..trials.ways * trials.shots];
+            let support = &remapped.support[e * episodes.ways * episodes.shots..][..episodes.ways * episodes.shots];
             let queries = &remapped.queries[e * queries_each..][..queries_each];
-            let predicted = products.classify(support, queries, trials.ways, rule);
-            accuracy(&predicted, &trials.query_ways[e * queries_each..][..queries_each])
+            let predicted = products.classify(support, queries, episodes.ways, rule);
+            accuracy(&predicted, &episodes.query_ways[e * queries_each..][..queries_each])
         })
         .collect()
 }
@@ -112,16 +112,16 @@ struct Remapped {
 }
 
 impl Remapped {
-    fn new(trials: Episodes<'_>, rows: &[u32]) -> Self {
+    fn new(episodes: Episodes<'_>, rows: &[u32]) -> Self {
         let map = |list: &[u32]| list.iter().map(|i| rows[*i as usize]).collect();
-        Self { support: map(trials.support), queries: map(trials.queries) }
+        Self { support: map(episodes.support), queries: map(episodes.queries) }
     }
 }
 
 /// The features that some episode uses, and for each row of `features` its row among them.
-fn compact(features: &[f32], dim: usize, trials: Episodes<'_>) -> (Vec<f32>, Vec<u32>) {
+fn compact(features: &[f32], dim: usize, episodes: Episodes<'_>) -> (Vec<f32>, Vec<u32>) {
     let mut rows = vec![u32::MAX; features.len() / dim];
-    trials.support.iter().chain(trials.queries).for_each(|i| rows[*i as usize] = 0);
+    episodes.support.iter().chain(episodes.queries).for_each(|i| rows[*i as usize] = 0);
     let mut used = Vec::new();
     for (i, row) in rows.iter_mut().enumerate().filter(|(_, r)| **r == 0) {
         *row = (used.len() / dim) as u32;
@@ -274,14 +274,14 @@ mod tests {
     fn by_hand() {
         let device = open(DeviceChoice::Cpu).unwrap().device;
         let features = [1.0, 0.0, 3.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.9, 1.0, 2.0, 0.5f32];
-        let trials = Episodes { ways: 2, shots: 2, support: &[0, 1, 2, 3], queries: &[4, 5], query_ways: &[1, 0] };
+        let episodes = Episodes { ways: 2, shots: 2, support: &[0, 1, 2, 3], queries: &[4, 5], query_ways: &[1, 0] };
         // Means (2, 0) and (0, 1): (0.9, 1) is closer to the second, (2, 0.5) to the first.
-        assert_eq!(few_shot_accuracies(&features, 2, trials, ALL[0], &device), [1.0]);
-        let swapped = Episodes { query_ways: &[0, 0], ..trials };
+        assert_eq!(few_shot_accuracies(&features, 2, episodes, ALL[0], &device), [1.0]);
+        let swapped = Episodes { query_ways: &[0, 0], ..episodes };
         assert_eq!(few_shot_accuracies(&features, 2, swapped, ALL[0], &device), [0.5]);
         // Nearest single support of (0.9, 1) by distance: (0, 1) at 0.81, (1, 0) at 1.01.
         let nearest = FewShotRule { normalize: false, ..ALL[2] };
-        assert_eq!(few_shot_accuracies(&features, 2, trials, nearest, &device), [1.0]);
+        assert_eq!(few_shot_accuracies(&features, 2, episodes, nearest, &device), [1.0]);
     }
 
     #[test]
@@ -291,15 +291,15 @@ mod tests {
         let mut stream = Stream::new("test", &[]);
         let features: Vec<f32> =
             (0..count * dim).map(|i| (stream.normal() + (i / dim % 6) as f64 * 0.4) as f32 + 5.0).collect();
-        for episodes in [2, 40] {
+        for episode_count in [2, 40] {
             let draw = |stream: &mut Stream, n: usize| (0..n).map(|_| stream.below(count) as u32).collect::<Vec<_>>();
-            let support = draw(&mut stream, episodes * ways * shots);
-            let asked = draw(&mut stream, episodes * queries);
-            let answers: Vec<u32> = (0..episodes * queries).map(|_| stream.below(ways) as u32).collect();
-            let trials = Episodes { ways, shots, support: &support, queries: &asked, query_ways: &answers };
+            let support = draw(&mut stream, episode_count * ways * shots);
+            let asked = draw(&mut stream, episode_count * queries);
+            let answers: Vec<u32> = (0..episode_count * queries).map(|_| stream.below(ways) as u32).collect();
+            let episodes = Episodes { ways, shots, support: &support, queries: &asked, query_ways: &answers };
             for rule in ALL {
-                let found = few_shot_accuracies(&features, dim, trials, rule, &device);
-                assert_eq!(found, slow(&features, dim, trials, rule), "{rule:?} with {episodes} episodes");
+                let found = few_shot_accuracies(&features, dim, episodes, rule, &device);
+                assert_eq!(found, slow(&features, dim, episodes, rule), "{rule:?} with {episode_count} episodes");
             }
         }
     }
@@ -311,9 +311,9 @@ mod tests {
             let v: Vec<f64> = features[i as usize * dim..][..dim].iter().map(|x| f64::from(*x)).collect();
             if rule.normalize { v.iter().map(|x| x / length(&v)).collect() } else { v }
         };
-        let episodes = t.support.len() / (t.ways * t.shots);
-        let each = t.queries.len() / episodes;
-        (0..episodes)
+        let episode_count = t.support.len() / (t.ways * t.shots);
+        let each = t.queries.len() / episode_count;
+        (0..episode_count)
             .map(|e| {
                 let mut anchors: Vec<(u32, Vec<f64>)> = Vec::new();
                 for (way, list) in t.support[e * t.ways * t.shots..][..t.ways * t.shots].chunks(t.shots).enumerate() {

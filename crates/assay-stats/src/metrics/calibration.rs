@@ -1,9 +1,9 @@
-//! Whether probabilities mean what they say.
+//! Calibration: do probabilities mean what they say?
 
 use super::Outcomes;
 use crate::legacy::LegacyNumpy;
 
-/// How confidences are put into bins.
+/// Rule that puts confidences into bins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binning {
     /// Bins of equal width, closed above: (0, 1/15], (1/15, 2/15], … (Guo et al. 2017).

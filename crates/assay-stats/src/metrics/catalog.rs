@@ -1,12 +1,12 @@
-//! What every metric is called, is measured in, and which way it is better. Tables, plots and comparisons ask here; nothing
-//! else may assume that a metric lies between 0 and 1, or that more of it is better.
+//! Catalogue of metrics: name, unit and direction of each. Tables, plots and comparisons ask here; nothing else may
+//! assume that a metric lies between 0 and 1, or that more of it is better.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a metric is measured in.
+/// Unit that a metric is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -20,7 +20,7 @@ pub enum Unit {
     Metres,
     /// A number without a unit.
     Score,
-    /// How many.
+    /// A count.
     Count,
     /// Time.
     Seconds,
@@ -32,7 +32,7 @@ impl Unit {
         if self == Self::Fraction { 100.0 } else { 1.0 }
     }
 
-    /// Its sign in a sentence such as "top1 in %"; empty for plain numbers.
+    /// The sign of the unit in a sentence such as "top1 in %"; empty for plain numbers.
     pub fn sign(self) -> &'static str {
         match self {
             Self::Fraction => "%",
@@ -45,7 +45,7 @@ impl Unit {
     }
 }
 
-/// Which way a metric is better.
+/// Direction in which a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
@@ -56,7 +56,7 @@ pub enum Better {
 }
 
 impl Better {
-    /// Whether `a` is better than `b`; nothing is better than what is not finite, but for what is.
+    /// Tells whether `a` is better than `b`; nothing is better than what is not finite, but for what is.
     pub fn prefers(self, a: f64, b: f64) -> bool {
         match (a.is_finite(), b.is_finite()) {
             (true, true) if self == Self::Higher => a > b,
@@ -69,15 +69,15 @@ impl Better {
 /// One metric.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MetricInfo {
-    /// Its name in files and tables.
+    /// Name of the metric in files and tables.
     pub id: &'static str,
-    /// Its name for people.
+    /// Name of the metric for people.
     pub title: &'static str,
-    /// What it is measured in.
+    /// Unit that the metric is measured in.
     pub unit: Unit,
-    /// Which way it is better.
+    /// Direction in which the metric is better.
     pub better: Better,
-    /// What it is.
+    /// Definition of the metric.
     pub doc: &'static str,
 }
 
@@ -204,12 +204,12 @@ impl MetricId {
         id.parse().expect("a metric of the catalogue")
     }
 
-    /// What is known of it.
+    /// The entry of the metric.
     pub fn info(self) -> &'static MetricInfo {
         self.0
     }
 
-    /// Its name in files and tables.
+    /// Name of the metric in files and tables.
     pub fn id(self) -> &'static str {
         self.0.id
     }

@@ -1,6 +1,6 @@
 //! Metrics of single-label predictions.
 
-/// What a classifier's logits come to, item by item.
+/// Outcomes of a classifier, item by item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcomes {
     /// Number of classes.
@@ -9,7 +9,7 @@ pub struct Outcomes {
     pub truth: Vec<u32>,
     /// Predicted class: the largest logit, the first of equals.
     pub predicted: Vec<u32>,
-    /// How many classes come before the right one.
+    /// Number of classes that come before the right one.
     pub rank: Vec<u32>,
     /// Probability of the predicted class.
     pub confidence: Vec<f64>,
@@ -59,7 +59,7 @@ impl Outcomes {
         self.truth.len()
     }
 
-    /// Whether there is none.
+    /// Tells whether there is no item.
     pub fn is_empty(&self) -> bool {
         self.truth.is_empty()
     }
@@ -106,7 +106,7 @@ impl Outcomes {
         sum / f64::from(classes)
     }
 
-    /// Who was taken for whom.
+    /// The classes that were taken for others.
     pub fn confusion(&self) -> Confusion {
         let mut counts = vec![0; self.classes * self.classes];
         for (truth, predicted) in self.truth.iter().zip(&self.predicted) {

@@ -1,6 +1,6 @@
 //! Average precision of a ranking.
 
-/// How precision and recall become one number.
+/// Rule by which precision and recall become one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrecisionRule {
     /// Mean over recalls t ∈ {0, 0.1, …, 1} of the largest precision at recall ≥ t, where a point (recall 0, precision 1) is

@@ -16,11 +16,11 @@ use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 pub struct ScoreFewShot {
     /// Features of all images of the task.
     pub features: Vec<Output<Features>>,
-    /// Which image is which sample.
+    /// Samples of the task, which say what image each is.
     pub manifest: Content<TaskData>,
     /// The episodes.
     pub episodes: Output<EpisodeList>,
-    /// How a query is classified.
+    /// Classification of queries.
     pub rule: FewShotRule,
     /// Number of episodes, for predictions of cost.
     #[serde(skip)]

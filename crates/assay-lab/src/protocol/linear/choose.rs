@@ -1,4 +1,5 @@
-//! Which of several candidates is best: a step so small that what comes after it is not done again while it stays the same.
+//! Choice of the best of several candidates: a step so small that what comes after it is not done again while it stays
+//! the same.
 
 use assay_engine::{Context, Json, Output, Step};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ pub struct ChooseValue {
     pub candidates: Output<Candidates>,
 }
 
-/// What was chosen.
+/// Value that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The value; absent where there was nothing to choose.

@@ -20,13 +20,13 @@ pub struct FitProbe {
     pub features: Vec<Output<Features>>,
     /// Images to fit.
     pub fit: Content<LabelledImages>,
-    /// What is fitted.
+    /// Kind of linear classifier that is fitted.
     pub probe: Probe,
-    /// Whether features are scaled to length 1 first.
+    /// True if rows of features are scaled to length 1, before all else.
     pub normalize: bool,
     /// The value.
     pub choice: Output<Json<Choice>>,
-    /// Where the fit goes on from the last value of the grid: the solution of that.
+    /// Candidates whose last solution the fit goes on from; absent where it begins anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Output<Candidates>>,
     /// Number of images to fit; for predictions of cost, and told by `fit` already.
@@ -39,7 +39,7 @@ pub struct FitProbe {
 pub struct FittedProbe {
     /// For features as they are (scaled, where the step says so).
     pub linear: Linear,
-    /// How the solver left it; absent for closed forms.
+    /// Report of the solver; absent for closed forms.
     pub solver: Option<SolverReport>,
 }
 

@@ -23,13 +23,13 @@ pub struct SolveGrid {
     pub fit: Content<LabelledImages>,
     /// Images to judge by.
     pub validation: Content<LabelledImages>,
-    /// What is fitted.
+    /// Kind of linear classifier that is fitted.
     pub probe: Probe,
     /// The values, the preferred of two equally good ones first; none where there is nothing to choose.
     pub grid: Vec<f64>,
-    /// Whether features are scaled to length 1 first.
+    /// True if rows of features are scaled to length 1, before all else.
     pub normalize: bool,
-    /// What is judged by.
+    /// Metric that values are judged by.
     pub metric: Metric,
     /// Number of images to fit; for predictions of cost, and told by `fit` already.
     #[serde(skip)]
@@ -39,7 +39,7 @@ pub struct SolveGrid {
 /// All values of a grid, judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidates {
-    /// How good each was.
+    /// Score of each value.
     pub curve: GridCurve,
     /// Temperature that makes the logits of the best fit the validation images best; absent where images show several
     /// classes.
@@ -133,7 +133,7 @@ pub(super) fn cost(rows: usize, values: usize) -> Cost {
     Cost { group: "probe".to_owned(), units: (rows * values) as f64 }
 }
 
-/// Says which values are not solved, unless that is how they are meant to be.
+/// Warns of values that are not solved, unless that is how they are meant to be.
 fn warn_unsolved(context: &Context<'_, Runtime>, probe: Probe, points: &[GridPoint]) {
     let open: Vec<f64> =
         points.iter().filter(|p| p.solver.is_some_and(|s| !s.converged)).filter_map(|p| p.value).collect();

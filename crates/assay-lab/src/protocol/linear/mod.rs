@@ -72,7 +72,7 @@ impl Default for Linear {
     }
 }
 
-/// Kind of linear classifier that is fitted. Default: `Logistic`.
+/// Kind of linear classifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Solver {
     /// Logistic regression: multinomial, or one yes-or-no question for each class where images show several; `grid`

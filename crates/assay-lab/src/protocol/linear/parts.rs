@@ -77,14 +77,14 @@ impl Parts {
         Ok(Self { fit, validation: validation_images, test })
     }
 
-    /// What the final classifier is fitted on.
+    /// The samples that the final classifier is fitted on.
     pub fn all(&self) -> Vec<u32> {
         let mut all = [self.fit.as_slice(), &self.validation].concat();
         all.sort_unstable();
         all
     }
 
-    /// Whether a classifier can be learnt and judged.
+    /// Checks that a classifier can be learnt and judged.
     pub fn check(&self, manifest: &Manifest, metric: Metric) -> Result<(), String> {
         let classes = |part: &[u32]| -> BTreeSet<u32> {
             part.iter().filter_map(|i| manifest.samples[*i as usize].class()).collect()

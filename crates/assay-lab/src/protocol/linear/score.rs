@@ -1,4 +1,4 @@
-//! What a fitted probe makes of the test images.
+//! Evaluation of a fitted probe on the test images.
 
 use assay_engine::{Content, Context, Json, Output, Step};
 use serde::Serialize;
@@ -22,15 +22,15 @@ pub struct ScoreProbe {
     pub test: Content<LabelledImages>,
     /// The classifier.
     pub classifier: Output<FittedProbe>,
-    /// What was chosen; the temperature is from there.
+    /// Choice of the value, which the temperature is from.
     pub choice: Output<Json<Choice>>,
-    /// Whether features are scaled to length 1 first.
+    /// True if rows of features are scaled to length 1, before all else.
     pub normalize: bool,
-    /// What is reported.
+    /// Metric that is reported first.
     pub metric: Metric,
-    /// How probabilities are made to mean what they say.
+    /// Images on which probabilities are calibrated.
     pub calibration: CalibrationRule,
-    /// How the intervals are found.
+    /// Resampling that the intervals come from.
     pub resampling: Resampling,
 }
 

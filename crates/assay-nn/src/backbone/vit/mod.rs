@@ -53,7 +53,7 @@ struct Block {
     is_quick: bool,
 }
 
-/// What the original authors call things.
+/// Names that the original authors have for tensors.
 struct Names {
     patches: &'static str,
     class_token: &'static str,

@@ -140,7 +140,7 @@ fn base() -> ViTSize {
     ViTSize::Base
 }
 
-/// What the three kinds have in common.
+/// Parameters that the three kinds of transformers have in common.
 pub struct Spec {
     pub(super) shape: Shape,
     pub(super) patch: usize,
@@ -261,7 +261,7 @@ impl Architecture for Spec {
     fn size_problem(&self, image: ImageSize) -> Option<String> {
         let patch = self.patch;
         let is_multiple = image.height.is_multiple_of(patch) && image.width.is_multiple_of(patch);
-        if image.least_side() < patch {
+        if image.shorter_side() < patch {
             Some(format!("needs images of at least {patch}×{patch} pixels, and these have {image}"))
         } else if !is_multiple {
             Some(format!("cuts images into patches of {patch}×{patch} pixels, and {image} is no multiple of that"))
