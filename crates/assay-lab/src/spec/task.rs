@@ -79,7 +79,7 @@ pub struct SubsetOptions {
     pub seed: u64,
 }
 
-/// Treatment of images that cannot be decoded. Default: `Fail`.
+/// Treatment of images that cannot be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum OnBadImage {
     /// The step that needs the image fails.
