@@ -19,8 +19,8 @@ pub use outside::{
 pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, tasks};
 pub use results::{
-    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, Items,
-    LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,
+    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, ItemRow,
+    Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,
     Reliability, ReliabilityBin, ResultCell, Results, SolverReport, Summary,
 };
 pub use spec::{

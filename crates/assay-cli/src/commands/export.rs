@@ -1,16 +1,33 @@
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use assay_config::nearest;
+use assay_config::{nearest, printable};
 use assay_lab::WeightsArtifact;
-use clap::Args;
+use assay_report::{ItemFormat, render_items};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::ExperimentArguments;
 use crate::{CliError, Exit, environment};
 
-/// Writes the weights that a model was trained to as a safetensors file.
+/// Writes trained weights as a safetensors file; `export results` writes results item by item.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Export {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    weights: Option<ExportWeights>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Writes what every image, episode or class contributed to every result: one row for each model, task, protocol and item.
+    Results(ExportResults),
+}
+
+#[derive(Args)]
+struct ExportWeights {
     #[command(flatten)]
     experiment: ExperimentArguments,
     /// Name of the model; its weights are `Trained(…)`.
@@ -19,8 +36,41 @@ pub struct Export {
     to: PathBuf,
 }
 
+#[derive(Args)]
+struct ExportResults {
+    #[command(flatten)]
+    experiment: ExperimentArguments,
+    /// Format of the rows.
+    #[arg(long, value_enum, default_value = "csv")]
+    to: RowFormat,
+    /// File to write, which must not exist yet [default: standard output].
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RowFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// A line for each row, with a header.
+    Csv,
+    /// A JSON object a line.
+    Json,
+}
+
 impl Export {
     pub fn run(self) -> Result<Exit, CliError> {
+        match (self.what, self.weights) {
+            (Some(What::Results(results)), _) => results.run(),
+            (None, Some(weights)) => weights.run(),
+            (None, None) => Err(CliError::Usage("say what to export: `assay export --help` tells".to_owned())),
+        }
+    }
+}
+
+impl ExportWeights {
+    fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
         let names: Vec<&str> = planned.trained.iter().map(|(name, _)| name.as_str()).collect();
@@ -39,7 +89,49 @@ impl Export {
         let bytes = std::fs::read(store.entry(output.kind(), output.key()).join(WeightsArtifact::FILE))
             .context("reading the weights")?;
         environment::write_new(&self.to, &bytes)?;
-        environment::note(&format!("wrote {} ({})", self.to.display(), super::size(bytes.len() as u64)));
+        environment::note(&format!(
+            "wrote {} ({})",
+            printable(&self.to.display().to_string()),
+            super::size(bytes.len() as u64)
+        ));
         Ok(Exit::Done)
+    }
+}
+
+impl ExportResults {
+    fn run(self) -> Result<Exit, CliError> {
+        let format = match self.to {
+            RowFormat::Parquet => ItemFormat::Parquet,
+            RowFormat::Csv => ItemFormat::Csv,
+            RowFormat::Json => ItemFormat::Json,
+        };
+        if format == ItemFormat::Parquet && self.output.is_none() && std::io::stdout().is_terminal() {
+            return Err(CliError::Usage("Parquet is not for terminals: give a file with --output".to_owned()));
+        }
+        let store = self.experiment.store().peek();
+        let planned = self.experiment.plan(&store)?;
+        let (mut rows, mut missing) = (Vec::new(), 0);
+        for cell in &planned.cells {
+            match planned.items(cell, &store) {
+                Ok(items) => rows.extend(items),
+                Err(error) => {
+                    missing += 1;
+                    let cell = &cell.cell;
+                    environment::note(&printable(&format!(
+                        "not there: {} on {} by {}: {error:#}",
+                        cell.model, cell.task, cell.protocol
+                    )));
+                }
+            }
+        }
+        let bytes = render_items(&rows, format)?;
+        match &self.output {
+            Some(path) => {
+                environment::write_new(path, &bytes)?;
+                environment::note(&format!("wrote {} ({} rows)", printable(&path.display().to_string()), rows.len()));
+            }
+            None => environment::print_bytes(&bytes)?,
+        }
+        Ok(if missing == 0 { Exit::Done } else { Exit::Failed })
     }
 }

@@ -41,7 +41,9 @@ impl Planner<'_> {
         let task = &self.experiment.tasks[name];
         let same = format!("{:?} {:?} {:?}", task.dataset, task.subset, task.on_bad_image);
         if let Some(known) = self.data.get(&same) {
-            return known.clone();
+            let known = known.clone();
+            self.tasks.extend(known.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
+            return known;
         }
         let at = Names { task: name, ..Names::default() }.path(WrittenIn::Dataset);
         let loaded = match self.experiment.missing_of("tasks", name) {
@@ -62,6 +64,7 @@ impl Planner<'_> {
             let notes = data.manifest.notes.iter().chain(&data.repeated);
             self.warnings.extend(notes.map(|note| format!("task {name:?}: {note}")));
         }
+        self.tasks.extend(loaded.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
         self.data.insert(same, loaded.clone());
         loaded
     }

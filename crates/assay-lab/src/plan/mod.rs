@@ -32,6 +32,8 @@ pub(crate) struct Planner<'a> {
     data: HashMap<String, Result<Arc<TaskData>, PlanError>>,
     weights: HashMap<String, Result<Ready, PlanError>>,
     features: HashMap<(String, String, String), Vec<Option<Output<Features>>>>,
+    /// By the name of a task.
+    tasks: HashMap<String, Arc<TaskData>>,
     /// Steps that are the same for every model, by task and protocol.
     shared: HashMap<(String, String), Box<dyn Any>>,
     /// How many steps read the images of a shard.
@@ -44,6 +46,8 @@ pub(crate) struct Finished {
     pub plan: Plan<Runtime>,
     /// Weights that are trained, by the name of their model.
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
+    /// The samples of every task that was looked at, by name.
+    pub tasks: HashMap<String, Arc<TaskData>>,
     /// Digests of shards whose images several steps read.
     pub shared_images: HashSet<Digest>,
     /// What a person should know.
@@ -59,6 +63,7 @@ impl<'a> Planner<'a> {
             data: HashMap::new(),
             weights: HashMap::new(),
             features: HashMap::new(),
+            tasks: HashMap::new(),
             shared: HashMap::new(),
             readers: HashMap::new(),
             warnings: Vec::new(),
@@ -97,7 +102,7 @@ impl<'a> Planner<'a> {
         let mut trained: Vec<_> = self.weights.into_iter().filter_map(of).collect();
         trained.sort_by(|a, b| a.0.cmp(&b.0));
         let shared_images = self.readers.into_iter().filter(|(_, count)| *count > 1).map(|(shard, _)| shard).collect();
-        Finished { plan: self.plan, trained, shared_images, warnings: self.warnings }
+        Finished { plan: self.plan, trained, tasks: self.tasks, shared_images, warnings: self.warnings }
     }
 
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {
