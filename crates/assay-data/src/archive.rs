@@ -77,7 +77,7 @@ impl Archive {
         Ok(found)
     }
 
-    /// Where it lies.
+    /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::Picture;
 
-/// How pixels are weighted.
+/// The weights of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Filter {
     /// The closest pixel; no antialiasing.

@@ -6,21 +6,21 @@ use crate::manifest::Split;
 /// Facts about a dataset.
 #[derive(Clone, Copy, Debug)]
 pub struct DatasetInfo {
-    /// Its name in experiments.
+    /// The name in experiments.
     pub name: &'static str,
     /// Number of classes.
     pub classes: usize,
-    /// What the study judges it by, as an experiment names it.
+    /// The metric that the study judges it by, as an experiment names it.
     pub metric: &'static str,
-    /// What is known of its licence.
+    /// The licence, as far as it is known.
     pub licence: &'static str,
-    /// Where the files are to be had.
+    /// The place where the files are to be had.
     pub source: &'static str,
-    /// How its folder should look.
+    /// Files and folders that should be there.
     pub layout: &'static [&'static str],
 }
 
-/// How many images a split has.
+/// Number of images in a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitCount {
     /// The split.
@@ -29,7 +29,7 @@ pub struct SplitCount {
     pub images: usize,
 }
 
-/// All datasets with layouts of their own.
+/// Lists all datasets with layouts of their own.
 pub fn all_datasets() -> Vec<Official> {
     use Official::*;
     vec![
@@ -52,7 +52,7 @@ pub fn all_datasets() -> Vec<Official> {
 }
 
 impl Official {
-    /// Images in each split, as published; empty where the number is not.
+    /// Gives the images in each split, as published; empty where the number is not.
     pub fn counts(self) -> Vec<SplitCount> {
         use Split::{Test, Train, Val, Whole};
         let counts: &[(Split, usize)] = match self {
@@ -75,7 +75,7 @@ impl Official {
         counts.iter().map(|(split, images)| SplitCount { split: *split, images: *images }).collect()
     }
 
-    /// What is known of it.
+    /// Gives what is known of it.
     pub fn info(self) -> DatasetInfo {
         let (name, classes, metric, licence, source, layout): (_, _, _, _, _, &[&str]) = match self {
             Self::Aircraft => (
