@@ -117,7 +117,7 @@ impl State {
                 self.running.remove(label);
             }
             Event::Skipped { .. } => self.done += 1,
-            Event::Waiting { .. } | Event::Diverged { .. } | Event::Warning { .. } => return line,
+            Event::Waiting { .. } | Event::Diverged { .. } | Event::Damaged(_) | Event::Warning { .. } => return line,
         }
         line.map(|line| format!("{}{line}", self.counter(1)))
     }
@@ -167,6 +167,7 @@ fn describe(event: &Event) -> Option<String> {
                 kept.short()
             )
         }
+        Event::Damaged(damage) => format!("warning: {damage}; it is made again"),
         Event::Warning { label, message } => format!("warning: {label}: {message}"),
     })
 }

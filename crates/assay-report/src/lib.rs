@@ -223,6 +223,7 @@ mod tests {
             models: vec!["a,b".into(), "longer".into()],
             columns: vec![("t".into(), "p".into()), ("t".into(), "q".into())],
             cells: vec![cell("a,b", "p", Some(0.5)), cell("longer", "p", Some(0.25)), cell("longer", "q", None)],
+            damaged: vec![],
         }
     }
 

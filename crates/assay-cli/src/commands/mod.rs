@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use assay_config::Override;
-use assay_engine::Store;
-use assay_lab::{Lab, Planned};
+use assay_engine::{Listing, Store};
+use assay_lab::{Lab, Planned, Results};
 use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 
 use crate::{CliError, Exit, environment};
@@ -157,6 +157,27 @@ pub fn plan_file(path: &PathBuf, set: &[String], store: &Store) -> Result<Planne
         environment::note(&format!("warning: {warning}"));
     }
     Ok(planned)
+}
+
+/// Says which results are in the store and cannot be believed.
+pub fn tell_damaged(results: &Results) {
+    for damage in &results.damaged {
+        environment::note(&format!("damaged: {damage}; `assay run` makes it again"));
+    }
+}
+
+/// Names what is in the store and no part of it.
+pub fn tell_foreign(listing: &Listing) {
+    for path in &listing.foreign {
+        environment::note(&format!("passed over: {} is no part of a store", path.display()));
+    }
+    if let Some(path) = listing.outdated.first() {
+        environment::note(&format!(
+            "passed over: {} entries of an earlier version, such as {}; `assay gc --delete` removes them",
+            listing.outdated.len(),
+            path.display()
+        ));
+    }
 }
 
 /// A number of bytes for people.

@@ -68,15 +68,18 @@ impl Run {
         let device = device::open(self.device).map_err(CliError::Usage)?;
         let options = Options {
             jobs,
-            device_slots: 1,
+            memory_bytes: None,
+            devices: vec![device.name.clone()],
             keep_going: !self.fail_fast,
             host: environment::host(),
-            device: device.name.clone(),
             program: concat!("assay ", env!("CARGO_PKG_VERSION")).to_owned(),
             now_unix: environment::now_unix,
         };
+        // Held until the results are read, so that nobody collects them before.
+        let _live = store.use_shared(&options.host, planned.cells.iter().map(|(_, output)| output.key()))?;
         let summary = self.execute(&planned, &store, &options, Runtime::new(vec![device], jobs))?;
         let results = Results::read(&planned.cells, &store)?;
+        super::tell_damaged(&results);
         environment::print(&render(&results, self.format.report()))?;
         Ok(end(&summary))
     }
@@ -100,6 +103,7 @@ impl Run {
         };
         let summary =
             Executor { plan: &planned.plan, store, runtime: &runtime, options, events: &events, cancel: &cancel }.run();
+        let summary = summary.inspect_err(|_| progress.finish())?;
         progress.finish();
         if let Some(log) = &log {
             log.note(&json!({"event": "ended", "ran": summary.ran, "hits": summary.hits, "aliased": summary.aliased,
@@ -116,7 +120,7 @@ impl Run {
         let now = environment::now_unix();
         let id = format!("{now}-{}", std::process::id());
         let header = json!({"schema": "assay.run/1", "experiment": self.experiment.path(), "set": self.experiment.overrides(),
-            "started_unix": now, "host": options.host, "device": options.device, "jobs": options.jobs, "program": options.program});
+            "started_unix": now, "host": options.host, "device": options.devices.join(", "), "jobs": options.jobs, "program": options.program});
         RunLog::create(&store.runs_folder(), &id, &header).ok()
     }
 }
@@ -137,6 +141,7 @@ fn tell(summary: &Summary) -> String {
     let more = [
         (summary.aliased, "cut off early"),
         (summary.taken, "made by another process"),
+        (summary.damaged, "made again, being damaged"),
         (summary.failed.len(), "failed"),
         (summary.skipped, "skipped"),
     ];
@@ -144,6 +149,9 @@ fn tell(summary: &Summary) -> String {
     let mut text = parts.join(", ");
     for failure in &summary.failed {
         text.push_str(&format!("\nfailed: {} ({}): {}", failure.label, failure.key.0.short(), failure.message));
+    }
+    if let Some(why) = &summary.stopped {
+        text.push_str(&format!("\nstopped, since results cannot be kept: {why}"));
     }
     if summary.cancelled {
         text.push_str("\ninterrupted: run again to go on from here");

@@ -24,6 +24,7 @@ impl Show {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
         let results = Results::read(&planned.cells, &store)?;
+        super::tell_damaged(&results);
         if self.metrics {
             environment::print(&metrics_table(&results))?;
             return Ok(Exit::Done);

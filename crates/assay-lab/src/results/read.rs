@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use assay_engine::{Output, Store};
+use assay_engine::{Damaged, Output, Store};
 use serde::Serialize;
 
 use super::{Scores, Summary};
@@ -17,6 +17,9 @@ pub struct Results {
     pub columns: Vec<(String, String)>,
     /// One for each evaluation.
     pub cells: Vec<ResultCell>,
+    /// What is in the store and cannot be believed; a run makes it again.
+    #[serde(skip)]
+    pub damaged: Vec<Damaged>,
 }
 
 /// One evaluation.
@@ -30,7 +33,7 @@ pub struct ResultCell {
     pub protocol: String,
     /// Key of the step with the scores.
     pub key: String,
-    /// Folder of that step in the store, where the values of every episode or image are.
+    /// Where that step is in the store, with the values of every episode or image.
     pub folder: PathBuf,
     /// The number, when it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,10 +44,11 @@ impl Results {
     /// Reads what is there.
     ///
     /// # Errors
-    /// When an entry is damaged.
+    /// When an entry may not be read.
     pub fn read(evaluated: &[(Cell, Output<Scores>)], store: &Store) -> anyhow::Result<Self> {
         let (mut models, mut columns, mut cells): (Vec<String>, Vec<(String, String)>, Vec<ResultCell>) =
             Default::default();
+        let mut damaged = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for (cell, output) in evaluated {
             if seen.insert((cell.model.clone(), String::new())) {
@@ -53,17 +57,22 @@ impl Results {
             if seen.insert((cell.task.clone(), cell.protocol.clone())) {
                 columns.push((cell.task.clone(), cell.protocol.clone()));
             }
-            let folder = store.entry(output.kind(), output.key());
-            let summary = if folder.is_dir() { Some(Summary::read(&folder)?) } else { None };
+            let summary = match store.entry(output.kind(), output.key()) {
+                Ok(entry) => entry.map(|entry| Summary::read(&entry.files)).transpose()?,
+                Err(error) => {
+                    damaged.push(error.downcast::<Damaged>()?);
+                    None
+                }
+            };
             cells.push(ResultCell {
                 model: cell.model.clone(),
                 task: cell.task.clone(),
                 protocol: cell.protocol.clone(),
                 key: output.key().to_string(),
-                folder,
+                folder: store.folder_of(output),
                 summary,
             });
         }
-        Ok(Self { models, columns, cells })
+        Ok(Self { models, columns, cells, damaged })
     }
 }

@@ -1,11 +1,8 @@
 //! What a protocol reports.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::Context as _;
 use assay_data::Presence;
-use assay_engine::Artifact;
+use assay_engine::{Artifact, ArtifactFiles};
 use assay_stats::{Interval, mean_interval};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -107,38 +104,35 @@ impl Scores {
 }
 
 impl Summary {
-    /// Reads the summary alone out of the folder of an entry.
+    /// Reads the summary alone out of the files of an entry.
     ///
     /// # Errors
     /// When it is missing or damaged.
-    pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join("summary.json");
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+    pub fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        serde_json::from_slice(&files.get("summary.json")?).context("summary.json is not what was expected")
     }
 }
 
 impl Artifact for Scores {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::write(folder.join("summary.json"), serde_json::to_vec(&self.summary)?)?;
-        fs::write(folder.join("values.json"), serde_json::to_vec(&self.values)?)?;
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        files.put("summary.json", serde_json::to_vec(&self.summary)?)?;
+        files.put("values.json", serde_json::to_vec(&self.values)?)?;
         if let Some(More { detail, predictions }) = &self.more {
-            fs::write(folder.join(DETAIL), serde_json::to_vec(detail)?)?;
-            predictions.arrays().write(&folder.join(PREDICTIONS))?;
+            files.put(DETAIL, serde_json::to_vec(detail)?)?;
+            files.put(PREDICTIONS, predictions.arrays().bytes()?)?;
         }
         Ok(())
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let values =
-            serde_json::from_slice(&fs::read(folder.join("values.json"))?).context("values.json is damaged")?;
-        let more = if folder.join(DETAIL).exists() {
-            let detail = serde_json::from_slice(&fs::read(folder.join(DETAIL))?).context("detail.json is damaged")?;
-            Some(More { detail, predictions: Predictions::read(&fs::read(folder.join(PREDICTIONS))?)? })
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let values = serde_json::from_slice(&files.get("values.json")?).context("values.json is damaged")?;
+        let more = if files.contains(DETAIL) {
+            let detail = serde_json::from_slice(&files.get(DETAIL)?).context("detail.json is damaged")?;
+            Some(More { detail, predictions: Predictions::read(&files.get(PREDICTIONS)?)? })
         } else {
             None
         };
-        Ok(Self { summary: Summary::read(folder)?, values, more })
+        Ok(Self { summary: Summary::read(files)?, values, more })
     }
 }
 

@@ -1,8 +1,5 @@
 //! Named arrays of an artifact.
 
-use std::path::Path;
-
-use anyhow::Context as _;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// Named arrays of an artifact, as one safetensors file.
@@ -24,14 +21,14 @@ impl Arrays {
         self
     }
 
-    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+    /// The file.
+    pub(crate) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
         let views = self
             .0
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
         let views = views.collect::<anyhow::Result<Vec<_>>>()?;
-        std::fs::write(path, safetensors::serialize(views, None)?)
-            .with_context(|| format!("writing {}", path.display()))
+        Ok(safetensors::serialize(views, None)?)
     }
 }
 
@@ -44,8 +41,4 @@ pub(crate) fn array<T, const N: usize>(
     let view = file.tensor(name)?;
     let numbers = view.data().chunks_exact(N).map(|c| convert(c.try_into().expect("chunks of N"))).collect();
     Ok((view.shape().to_vec(), numbers))
-}
-
-pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
 }

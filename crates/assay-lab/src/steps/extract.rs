@@ -1,16 +1,15 @@
 //! Features of the images of a shard.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use assay_data::{ImageSpec, Manifest, Split};
-use assay_engine::{Artifact, Context, Cost, External, Needs, Output, Step, Threads, to_canonical_json};
+use assay_engine::{Artifact, ArtifactFiles, Context, Cost, External, Needs, Output, Step, Threads, to_canonical_json};
 use assay_nn::{Backbone, Builder, Extractor, FeaturePoint, InputSpec, Values, extract};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use super::train::WeightsArtifact;
-use super::{Arrays, Runtime, array, read_file};
+use super::{Arrays, Runtime, array};
 use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, prepare};
 
 /// A model as far as it matters to its features.
@@ -130,16 +129,16 @@ pub struct Features {
 const FILE: &str = "features.safetensors";
 
 impl Artifact for Features {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
         let n = self.digests.len();
-        Arrays::new()
+        let arrays = Arrays::new()
             .with("digests", Dtype::U8, &[n, 32], self.digests.iter().copied())
-            .with("features", Dtype::F32, &[n, self.dim], self.values.iter().map(|v| v.to_le_bytes()))
-            .write(&folder.join(FILE))
+            .with("features", Dtype::F32, &[n, self.dim], self.values.iter().map(|v| v.to_le_bytes()));
+        files.put(FILE, arrays.bytes()?)
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let bytes = read_file(&folder.join(FILE))?;
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let bytes = files.get(FILE)?;
         let file = SafeTensors::deserialize(&bytes)?;
         let (_, digests) = array(&file, "digests", |d: [u8; 32]| d)?;
         let (shape, values) = array(&file, "features", f32::from_le_bytes)?;

@@ -5,7 +5,7 @@ mod extract;
 mod runtime;
 mod train;
 
-pub(crate) use arrays::{Arrays, array, read_file};
+pub(crate) use arrays::{Arrays, array};
 pub use extract::{ExtractShard, FeatureTable, Features, ModelRecipe, WeightsRecipe};
 pub use runtime::Runtime;
 pub use train::{TrainBackbone, TrainRecipe, WeightsArtifact};

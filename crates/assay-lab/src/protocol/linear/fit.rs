@@ -1,8 +1,6 @@
 //! The final fit with the chosen value.
 
-use std::path::Path;
-
-use assay_engine::{Artifact, Context, Cost, External, Output, Step};
+use assay_engine::{Artifact, ArtifactFiles, Context, Cost, External, Output, Step};
 use assay_probe::Linear;
 use serde::Serialize;
 
@@ -10,7 +8,7 @@ use super::rule::{ProbeRule, Rows, arrays_of, linear_from, scaled};
 use super::select::Selection;
 use super::select::{SolverReport, cost};
 use crate::outside::LabelledImages;
-use crate::steps::{FeatureTable, Features, Runtime, read_file};
+use crate::steps::{FeatureTable, Features, Runtime};
 
 /// Fits the chosen value on all images that are not test images.
 #[derive(Serialize)]
@@ -66,13 +64,13 @@ const REPORT: &str = "fit.json";
 const WEIGHTS: &str = "classifier.safetensors";
 
 impl Artifact for FittedProbe {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        std::fs::write(folder.join(REPORT), serde_json::to_vec(&self.solved)?)?;
-        arrays_of(&self.linear).write(&folder.join(WEIGHTS))
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        files.put(REPORT, serde_json::to_vec(&self.solved)?)?;
+        files.put(WEIGHTS, arrays_of(&self.linear).bytes()?)
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let solved = serde_json::from_slice(&read_file(&folder.join(REPORT))?)?;
-        Ok(Self { linear: linear_from(&read_file(&folder.join(WEIGHTS))?)?, solved })
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let solved = serde_json::from_slice(&files.get(REPORT)?)?;
+        Ok(Self { linear: linear_from(&files.get(WEIGHTS)?)?, solved })
     }
 }

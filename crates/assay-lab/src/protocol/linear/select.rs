@@ -1,8 +1,6 @@
 //! Which value of a grid is best on validation images.
 
-use std::path::Path;
-
-use assay_engine::{Artifact, Context, Cost, External, Output, Step};
+use assay_engine::{Artifact, ArtifactFiles, Context, Cost, External, Output, Step};
 use assay_probe::{Linear, Solved};
 use assay_stats::metrics::best_temperature;
 use serde::{Deserialize, Serialize};
@@ -10,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rule::{Convergence, ProbeRule, Rows, arrays_of, linear_from, scaled};
 use crate::outside::{LabelledImages, Labels};
 use crate::spec::Metric;
-use crate::steps::{FeatureTable, Features, Runtime, read_file};
+use crate::steps::{FeatureTable, Features, Runtime};
 
 /// Fits every value on some images and judges it on others. Nothing here names a test image or what one shows.
 #[derive(Serialize)]
@@ -161,13 +159,13 @@ const REPORT: &str = "selection.json";
 const START: &str = "start.safetensors";
 
 impl Artifact for Selection {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        std::fs::write(folder.join(REPORT), serde_json::to_vec(&self.report)?)?;
-        arrays_of(&self.start).write(&folder.join(START))
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        files.put(REPORT, serde_json::to_vec(&self.report)?)?;
+        files.put(START, arrays_of(&self.start).bytes()?)
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let report = serde_json::from_slice(&read_file(&folder.join(REPORT))?)?;
-        Ok(Self { report, start: linear_from(&read_file(&folder.join(START))?)? })
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let report = serde_json::from_slice(&files.get(REPORT)?)?;
+        Ok(Self { report, start: linear_from(&files.get(START)?)? })
     }
 }
