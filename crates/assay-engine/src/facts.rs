@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::step::ExternalSource;
+use crate::external::{ExternalSource, InputChanged};
 use crate::{Digest, FramedHasher};
 
 /// What `stat` says of a file, as far as a change of content must show in it.
@@ -78,21 +78,6 @@ impl Stamp {
     }
 }
 
-/// A file is no longer what it was when its digest was taken.
-#[derive(Debug, Clone)]
-pub struct InputChanged {
-    /// Which file.
-    pub path: PathBuf,
-}
-
-impl std::fmt::Display for InputChanged {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} changed while it was in use; nothing was kept of this step, run again", self.path.display())
-    }
-}
-
-impl std::error::Error for InputChanged {}
-
 /// Files with the stamps they had when their digests were taken.
 #[derive(Debug, Clone, Default)]
 pub struct Stamped {
@@ -152,13 +137,13 @@ impl Facts {
         Ok((after, digest))
     }
 
-    fn known(&self, table: &str, stamp: &Stamp) -> Option<Digest> {
+    pub(crate) fn known(&self, table: &str, stamp: &Stamp) -> Option<Digest> {
         let mut tables = self.tables.lock().expect("no panic while locked");
         let (known, _) = tables.entry(table.to_owned()).or_insert_with(|| (self.load(table), false));
         known.get(stamp).copied()
     }
 
-    fn learn(&self, table: &str, stamp: Stamp, digest: Digest) {
+    pub(crate) fn learn(&self, table: &str, stamp: Stamp, digest: Digest) {
         let mut tables = self.tables.lock().expect("no panic while locked");
         let (known, changed) = tables.entry(table.to_owned()).or_default();
         known.insert(stamp, digest);

@@ -86,8 +86,8 @@ impl ExportWeights {
         if !store.contains(output.kind(), output.key()) {
             return Err(CliError::Usage(format!("{} has not been trained yet: run the experiment first", self.model)));
         }
-        let bytes = std::fs::read(store.entry(output.kind(), output.key()).join(WeightsArtifact::FILE))
-            .context("reading the weights")?;
+        let entry = store.entry(output.kind(), output.key())?.context("the weights are gone")?;
+        let bytes = entry.files.get(WeightsArtifact::FILE)?;
         environment::write_new(&self.to, &bytes)?;
         environment::note(&format!(
             "wrote {} ({})",

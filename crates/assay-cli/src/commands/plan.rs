@@ -26,7 +26,7 @@ impl Plan {
     pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
-        let standings = planned.plan.survey(&store);
+        let standings = planned.plan.survey(&store)?;
         let (estimate, covered) = planned.plan.estimate(&store, &standings);
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         standings.iter().for_each(|s| *counts.entry(name(*s)).or_default() += 1);

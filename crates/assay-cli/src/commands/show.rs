@@ -1,5 +1,6 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use assay_config::printable;
 use assay_lab::Results;
 use assay_report::{metrics_table, render};
 use clap::Args;
@@ -27,6 +28,10 @@ impl Show {
         let planned = self.experiment.plan(&store)?;
         let results = Results::read(&planned.cells, &store, &HashMap::new());
         note_states(&results);
+        let warnings: BTreeSet<&String> = results.cells.iter().flat_map(|cell| &cell.warnings).collect();
+        for warning in warnings {
+            environment::note(&format!("warning: {}", printable(warning)));
+        }
         if self.metrics {
             environment::print_exact(&metrics_table(&results))?;
             return Ok(exit(&results));

@@ -261,10 +261,10 @@ mod tests {
         let device = open(DeviceChoice::Cpu).unwrap();
         let options = Options {
             jobs: 2,
-            device_slots: 1,
+            memory_bytes: None,
             keep_going: true,
             host: String::new(),
-            device: device.name.clone(),
+            devices: vec![device.name.clone()],
             program: String::new(),
             now_unix: || 0,
         };
@@ -277,7 +277,8 @@ mod tests {
             events: &|_| {},
             cancel: &CancelToken::default(),
         }
-        .run();
+        .run()
+        .unwrap();
         assert!(summary.failed.is_empty(), "{summary:?}");
         Ok(store.read(&output).unwrap())
     }

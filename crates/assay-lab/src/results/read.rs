@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use assay_engine::{Output, StepKey, Store};
+use assay_engine::{Output, StepKey, StepWarning, Store};
 
 use super::evaluation::{Evaluation, Summary};
 use crate::spec::Cell;
@@ -144,21 +143,17 @@ impl ResultCell {
                 return Self { cell, step: None, state: CellState::Impossible(why.clone()), warnings: Vec::new() };
             }
         };
-        let folder = store.entry(output.kind(), output.key());
         let failed = || failures.get(&output.key()).cloned();
-        let state = if !folder.is_dir() {
-            failed().map_or(CellState::NotRun(None), CellState::Failed)
-        } else {
-            match read_summary(store, output) {
-                Ok(summary) => CellState::Done(summary),
-                Err(error) => CellState::Damaged(format!("{error:#}")),
+        let (state, warnings) = match store.entry(output.kind(), output.key()) {
+            Ok(None) => (failed().map_or(CellState::NotRun(None), CellState::Failed), Vec::new()),
+            Ok(Some(entry)) => {
+                let summary = entry.files.get(Evaluation::SUMMARY).and_then(|bytes| Summary::from_bytes(&bytes));
+                let state = summary.map_or_else(|error| CellState::Damaged(format!("{error:#}")), CellState::Done);
+                let told = entry.provenance.warnings.into_iter();
+                (state, told.map(|StepWarning { label, message }| format!("{label}: {message}")).collect())
             }
+            Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
         };
-        Self { cell, step: Some((output.key().to_string(), folder)), state, warnings: Vec::new() }
+        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings }
     }
-}
-
-fn read_summary(store: &Store, output: &Output<Evaluation>) -> anyhow::Result<Summary> {
-    let path = store.entry(output.kind(), output.key()).join(Evaluation::SUMMARY);
-    Summary::from_bytes(&std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?)
 }
