@@ -10,20 +10,24 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::ExperimentArguments;
 use crate::{CliError, Exit, environment};
 
-/// Writes trained weights as a safetensors file; `export results` writes results item by item.
+/// Writes results item by item, or trained weights, for other programs.
 #[derive(Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Export {
     #[command(subcommand)]
-    what: Option<What>,
-    #[command(flatten)]
-    weights: Option<ExportWeights>,
+    what: What,
 }
 
 #[derive(Subcommand)]
 enum What {
     /// Writes what every image, episode or class contributed to every result: one row for each model, task, protocol and item.
     Results(ExportResults),
+    /// Writes the weights that a model was trained to as a safetensors file; `assay export FILE MODEL TO` is the same.
+    Weights(ExportWeights),
+}
+
+impl Export {
+    /// Words that may follow `export`; anything else is the experiment of `export weights`.
+    pub const WORDS: [&'static str; 5] = ["results", "weights", "help", "--help", "-h"];
 }
 
 #[derive(Args)]
@@ -61,10 +65,9 @@ enum RowFormat {
 
 impl Export {
     pub fn run(self) -> Result<Exit, CliError> {
-        match (self.what, self.weights) {
-            (Some(What::Results(results)), _) => results.run(),
-            (None, Some(weights)) => weights.run(),
-            (None, None) => Err(CliError::Usage("say what to export: `assay export --help` tells".to_owned())),
+        match self.what {
+            What::Results(results) => results.run(),
+            What::Weights(weights) => weights.run(),
         }
     }
 }

@@ -23,6 +23,9 @@ use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 
 use crate::{CliError, Exit, environment};
 
+/// See [`export::Export::WORDS`].
+pub const EXPORT_WORDS: [&str; 5] = export::Export::WORDS;
+
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {

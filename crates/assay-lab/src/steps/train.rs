@@ -237,7 +237,7 @@ impl WeightsArtifact {
 
 impl Artifact for WeightsArtifact {
     fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
-        files.put(Self::FILE, to_safetensors(&self.tensors)?)?;
+        files.put_plain(Self::FILE, to_safetensors(&self.tensors)?)?;
         files.put("losses.json", serde_json::to_vec(&self.losses)?)
     }
 
