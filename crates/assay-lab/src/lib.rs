@@ -21,7 +21,7 @@ pub use reference::{Described, Parameter, models, protocols, tasks};
 pub use results::{
     CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, ItemRow,
     Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,
-    Reliability, ReliabilityBin, ResultCell, Results, SolverReport, Summary,
+    Reliability, ReliabilityBin, ResultCell, Results, SeenResults, SolverReport, Summary,
 };
 pub use spec::{
     About, Cell, DatasetSpec, Experiment, FileWeights, Metric, ModelSpec, Normalization, OnBadImage, Polarity,

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use assay_config::printable;
-use assay_engine::{CancelToken, Event, Executor, Options, RunLog, StepKey, Store, Summary};
+use assay_engine::{CancelToken, Entry, Event, Executor, Options, RunLog, StepKey, Store, Summary};
 use assay_lab::device::{self, DeviceChoice, OpenDevice};
-use assay_lab::{Cell, CellState, Planned, Results, Runtime};
+use assay_lab::{Cell, CellState, Planned, Results, Runtime, SeenResults};
 use assay_report::{Format, render};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -87,8 +87,9 @@ impl Run {
         let wanted = planned.cells.iter().filter_map(|cell| Some(cell.evaluation.as_ref().ok()?.key()));
         let _live = store.use_shared(&options.host, wanted)?;
         let runtime = Runtime::new(devices, jobs, planned.shared_images.clone());
-        let summary = self.execute(&planned, &store, &options, runtime)?;
-        let results = Results::read(&planned.cells, &store, &failures(&summary));
+        let seen = SeenResults::default();
+        let summary = self.execute(&planned, &store, &options, (&runtime, &seen))?;
+        let results = Results::read(&planned.cells, &store, &failures(&summary), &seen);
         note_states(&results);
         environment::print_exact(&render(&results, self.format.report()))?;
         Ok(match exit(&results) {
@@ -103,7 +104,7 @@ impl Run {
         planned: &Planned,
         store: &Store,
         options: &Options,
-        runtime: Runtime,
+        (runtime, seen): (&Runtime, &SeenResults),
     ) -> Result<Summary, CliError> {
         let log = self.log(store, options);
         let progress = Progress::new(self.quiet);
@@ -115,8 +116,9 @@ impl Run {
             }
             progress.show(event);
         };
-        let summary =
-            Executor { plan: &planned.plan, store, runtime: &runtime, options, events: &events, cancel: &cancel }.run();
+        let found = |key, entry: &Entry| seen.note(key, entry);
+        let plan = &planned.plan;
+        let summary = Executor { plan, store, runtime, options, events: &events, found: &found, cancel: &cancel }.run();
         let summary = summary.inspect_err(|_| progress.finish())?;
         progress.finish();
         if let Some(log) = &log {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::artifact::damage_in;
 use crate::plan::Plan;
-use crate::store::{StepWarning, Store};
+use crate::store::{Entry, StepWarning, Store};
 use crate::{CancelToken, Digest, Event, Holder, StepKey};
 
 use budget::Budget;
@@ -98,6 +98,9 @@ pub struct Executor<'a, W> {
     pub options: &'a Options,
     /// Who listens; called from several threads.
     pub events: &'a (dyn Fn(&Event) + Sync),
+    /// Is shown every wanted result that is in the store already, once it has been verified, so that nobody need read it
+    /// again; called from several threads.
+    pub found: &'a (dyn Fn(StepKey, &Entry) + Sync),
     /// How to stop.
     pub cancel: &'a CancelToken,
 }
@@ -110,6 +113,7 @@ struct Run<'r, W> {
     options: &'r Options,
     cancel: &'r CancelToken,
     listener: &'r (dyn Fn(&Event) + Sync),
+    found: &'r (dyn Fn(StepKey, &Entry) + Sync),
     /// Warnings that have been told: each is told once in a run, however many results it came with.
     told: Mutex<BTreeSet<StepWarning>>,
     /// Digests of artifacts, as far as they were looked at.
@@ -138,6 +142,7 @@ impl<W: Sync> Executor<'_, W> {
             options: self.options,
             cancel: self.cancel,
             listener: self.events,
+            found: self.found,
             told: Mutex::default(),
             outputs: Mutex::default(),
         };
@@ -203,8 +208,12 @@ impl<W: Sync> Run<'_, W> {
 
     fn look(&self, at: usize) -> Look {
         let node = self.plan.at(at);
-        match self.store.glance(node.kind, node.key) {
-            Ok(Some(warnings)) => Look::Whole(warnings),
+        let entry = self.store.entry(node.kind, node.key);
+        match entry.and_then(|entry| entry.map(|entry| entry.files.look().map(|()| entry)).transpose()) {
+            Ok(Some(entry)) => {
+                (self.found)(node.key, &entry);
+                Look::Whole(entry.provenance.warnings)
+            }
             Ok(None) => Look::Absent,
             Err(error) => match self.set_aside(&error) {
                 Ok(true) => Look::Damaged,

@@ -275,6 +275,7 @@ mod tests {
             runtime: &runtime,
             options: &options,
             events: &|_| {},
+            found: &|_, _| {},
             cancel: &CancelToken::default(),
         }
         .run()

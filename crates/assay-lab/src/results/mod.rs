@@ -15,4 +15,4 @@ pub use exhibit::{
 };
 pub use items::{ItemRow, item_rows};
 pub use judge::{CalibrationRule, Resampling, judge_classes, judge_multi_label};
-pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results};
+pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results, SeenResults};
