@@ -4,9 +4,10 @@
 
 mod support;
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use assay_engine::Store;
 use support::Workspace;
 
 const TRAINING: &str = r#"(
@@ -23,7 +24,8 @@ fn trained(place: &Workspace, model: &str) -> (Vec<u8>, Vec<f64>) {
     let steps = plan["steps"].as_array().unwrap();
     let key =
         steps.iter().find(|s| s["label"] == format!("train/{model}")).unwrap()["key"].as_str().unwrap().to_owned();
-    let entry = Store::peek(&place.path().join("cache")).entry("weights", key.parse().unwrap()).unwrap().unwrap();
+    let store = assay_engine::Store::peek(&place.path().join("cache"));
+    let entry = store.entry("weights", key.parse().unwrap()).unwrap().unwrap();
     let losses = serde_json::from_slice(&entry.files.get("losses.json").unwrap()).unwrap();
     (entry.files.get("weights.safetensors").unwrap().into_owned(), losses)
 }

@@ -1,9 +1,9 @@
 //! Mark and sweep: what no given plan and no live run reaches can go.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Holder, Listing, Store, list, remove};
+use super::{ENTRY, Holder, Listing, Store, list, remove};
 use crate::StepKey;
 
 /// What a collection would remove, or has removed.
@@ -62,34 +62,31 @@ fn key_of(name: &str) -> Option<StepKey> {
 /// # Errors
 /// When something cannot be removed. That it is gone already is no error.
 pub fn sweep(store: &Store, live: &HashSet<StepKey>) -> anyhow::Result<Garbage> {
-    let (garbage, moved) = {
-        let _exclusive = store.use_exclusive()?;
-        let mut garbage = find(store, live)?;
-        let mut moved = Vec::new();
-        garbage.entries.retain(|(kind, key, _)| {
-            with_lease(store, *key, || store.move_aside(kind, *key, COLLECTOR, "gone").map(|paths| moved.extend(paths)))
-        });
-        forget(store)?;
-        (garbage, moved)
-    };
-    for path in &moved {
-        remove(path)?;
-    }
-    let mut removed = Vec::new();
-    for path in garbage.work {
-        let key = path.file_name().and_then(|name| key_of(name.to_str()?));
-        let is_lease = path.extension().is_some_and(|extension| extension == "lease");
-        let gone = match key {
-            // Taking a lease that nobody holds and giving it back removes its file.
-            Some(key) if is_lease => with_lease(store, key, || Ok(())),
-            Some(key) => with_lease(store, key, || remove(&path)),
-            None => remove(&path).is_ok(),
-        };
-        if gone {
-            removed.push(path);
-        }
-    }
-    Ok(Garbage { work: removed, ..garbage })
+    let exclusive = store.use_exclusive()?;
+    let mut garbage = find(store, live)?;
+    let mut gone = Vec::new();
+    garbage.entries.retain(|(kind, key, _)| {
+        with_lease(store, *key, || store.move_aside(kind, *key, COLLECTOR, "gone").map(|paths| gone.extend(paths)))
+    });
+    garbage.work.retain(|path| remove_unless_held(store, path));
+    forget(store)?;
+    drop(exclusive);
+    gone.iter().try_for_each(|path| remove(path))?;
+    Ok(garbage)
+}
+
+/// Removes something that is no entry; false when somebody makes that step, or has committed it meanwhile.
+fn remove_unless_held(store: &Store, path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some(key) = key_of(name) else { return remove(path).is_ok() };
+    with_lease(store, key, || {
+        // Large files go to their place before their entry does: what had none when it was listed may have one now.
+        let entry = path.with_file_name(format!("{key}{ENTRY}"));
+        let is_orphan = !path.starts_with(store.work()) && path.extension().is_some();
+        anyhow::ensure!(!is_orphan || !entry.exists(), "it is in use");
+        // Giving the lease back removes its file.
+        if name.ends_with(".lease") { Ok(()) } else { remove(path) }
+    })
 }
 
 const COLLECTOR: &str = "gc";
