@@ -99,6 +99,7 @@ fn options() -> Options {
         jobs: 2,
         memory_bytes: None,
         devices: vec!["none".into()],
+        keep_file: None,
         keep_going: true,
         host: "test".into(),
         program: "test".into(),

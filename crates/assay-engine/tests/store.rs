@@ -111,6 +111,7 @@ fn run(plan: &Plan<Runtime>, store: &Store, runtime: &Runtime) -> (Summary, Vec<
         jobs: 3,
         memory_bytes: None,
         devices: vec![],
+        keep_file: None,
         keep_going: true,
         host: "test".into(),
         program: "test".into(),

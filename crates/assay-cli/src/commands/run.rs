@@ -69,6 +69,7 @@ impl Run {
         let options = Options {
             jobs,
             memory_bytes: None,
+            keep_file: Some("summary.json"),
             devices: vec![device.name.clone()],
             keep_going: !self.fail_fast,
             host: environment::host(),

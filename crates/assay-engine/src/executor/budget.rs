@@ -172,7 +172,16 @@ mod tests {
     fn budget(jobs: usize, memory_bytes: Option<u64>, devices: usize) -> Budget {
         let devices = vec![String::new(); devices];
         let (host, program) = (String::new(), String::new());
-        Budget::new(&Options { jobs, memory_bytes, devices, keep_going: true, host, program, now_unix: || 0 })
+        Budget::new(&Options {
+            jobs,
+            memory_bytes,
+            devices,
+            keep_file: None,
+            keep_going: true,
+            host,
+            program,
+            now_unix: || 0,
+        })
     }
 
     const ONE: Needs = Needs { threads: Threads::One, memory_bytes: 0, device: false };

@@ -99,7 +99,7 @@ impl<W: Sync> Run<'_, W> {
 
     /// Takes what another process has made, with its warnings.
     fn take(&self, node: &Node<W>) -> anyhow::Result<Done> {
-        match self.store.glance(node.kind, node.key) {
+        match self.store.glance(node.kind, node.key, None) {
             Ok(Some(warnings)) => {
                 self.tell_warnings(warnings);
                 Ok(Done::Taken)

@@ -33,6 +33,9 @@ pub struct Options {
     pub memory_bytes: Option<u64>,
     /// Names of the devices, for provenance. Steps are told the index of theirs.
     pub devices: Vec<String>,
+    /// Name of a small file of wanted results that is kept in memory when they are verified, since it is read next; see
+    /// [`Store::file`].
+    pub keep_file: Option<&'static str>,
     /// Go on with other branches after a failure.
     pub keep_going: bool,
     /// Name of this machine, for leases and provenance.
@@ -194,7 +197,7 @@ impl<W: Sync> Run<'_, W> {
 
     fn look(&self, at: usize) -> Look {
         let node = self.plan.at(at);
-        match self.store.glance(node.kind, node.key) {
+        match self.store.glance(node.kind, node.key, self.options.keep_file) {
             Ok(Some(warnings)) => Look::Whole(warnings),
             Ok(None) => Look::Absent,
             Err(error) => match self.set_aside(&error) {

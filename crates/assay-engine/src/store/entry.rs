@@ -1,5 +1,6 @@
 //! One entry on disk: a sealed file with the recipe, the provenance and the small files, and a folder of the large ones.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
@@ -12,9 +13,10 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
+use super::list::is_nothing;
 use crate::artifact::{ArtifactFiles, FileRecord, output_digest};
 use crate::facts::{Facts, Stamp};
-use crate::{Digest, StepKey};
+use crate::{Digest, Output, StepKey};
 
 /// How an entry came to be. Nothing in it is part of a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,8 +130,8 @@ impl Sealed {
         if !is_entry {
             return Err("does not begin as an entry does".to_owned());
         }
-        let seal = std::str::from_utf8(&bytes[MAGIC.len()..body - 1]).unwrap_or_default();
-        if Digest::of(&bytes[body..]).to_string() != seal {
+        // Compared as text: a capital digit reads the same, and is damage all the same.
+        if blake3::hash(&bytes[body..]).to_hex().as_bytes() != &bytes[MAGIC.len()..body - 1] {
             return Err("does not have the digest that it was sealed with".to_owned());
         }
         let line = |from: usize| Some(from..from + bytes[from..].iter().position(|b| *b == b'\n')?);
@@ -152,6 +154,25 @@ impl Sealed {
     fn provenance(&self) -> Result<Provenance, String> {
         serde_json::from_slice(&self.bytes[self.provenance.clone()])
             .map_err(|error| format!("has a provenance that cannot be read ({error})"))
+    }
+
+    /// The bytes of a file inside it.
+    fn inline(&self, name: &str) -> Option<&[u8]> {
+        #[derive(Deserialize)]
+        struct Files<'a> {
+            #[serde(borrow)]
+            files: BTreeMap<&'a str, FileRecord>,
+        }
+        let Files { files } = serde_json::from_slice(&self.bytes[self.provenance.clone()]).ok()?;
+        let mut at = self.provenance.end + 1;
+        for (each, record) in files.into_iter().filter(|(_, record)| !record.apart) {
+            let size = usize::try_from(record.bytes).ok()?;
+            if each == name {
+                return self.bytes.get(at..at.checked_add(size)?);
+            }
+            at = at.checked_add(size)?;
+        }
+        None
     }
 
     /// Whether it has neither warnings nor large files, told without parsing its provenance.
@@ -214,9 +235,17 @@ impl Store {
     }
 
     /// Checks what a hit is believed for: its recipe, its provenance and its small files, and that the large ones are there.
-    /// Returns its warnings; `None` when it is not there.
-    pub(crate) fn glance(&self, kind: &str, key: StepKey) -> anyhow::Result<Option<Vec<StepWarning>>> {
+    /// Returns its warnings; `None` when it is not there. The bytes of the file `keep` are kept in memory.
+    pub(crate) fn glance(
+        &self,
+        kind: &str,
+        key: StepKey,
+        keep: Option<&'static str>,
+    ) -> anyhow::Result<Option<Vec<StepWarning>>> {
         let Some(sealed) = self.sealed(kind, key)? else { return Ok(None) };
+        if let Some((name, bytes)) = keep.and_then(|name| Some((name, sealed.inline(name)?))) {
+            self.kept().insert(key, (name, bytes.into()));
+        }
         if sealed.is_plain() {
             return Ok(Some(Vec::new()));
         }
@@ -227,14 +256,32 @@ impl Store {
 
     fn sealed(&self, kind: &str, key: StepKey) -> anyhow::Result<Option<Arc<Sealed>>> {
         let path = self.entry_path(kind, key);
-        let bytes = match fs::read(&path) {
+        let bytes = match read_small(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_nothing(&error) => return Ok(None),
             Err(error) => return Err(self.unreadable(kind, key, &path, error)),
         };
         match Sealed::open(bytes, key) {
             Ok(sealed) => Ok(Some(Arc::new(sealed))),
             Err(what) => Err(self.damaged(kind, key, path, what).into()),
+        }
+    }
+
+    /// The bytes of one small file of an entry, without looking at the rest of it; `None` when the entry is not there.
+    ///
+    /// # Errors
+    /// When the entry is [`Damaged`] or may not be read, or has no such file inside.
+    pub fn file<T>(&self, output: &Output<T>, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        let (kind, key) = (output.kind(), output.key());
+        if let Some((kept, bytes)) = self.kept().get(&key)
+            && *kept == name
+        {
+            return Ok(Some(bytes.to_vec()));
+        }
+        let Some(sealed) = self.sealed(kind, key)? else { return Ok(None) };
+        match sealed.inline(name) {
+            Some(bytes) => Ok(Some(bytes.to_vec())),
+            None => Ok(self.entry(kind, key)?.map(|entry| entry.files.get(name).map(Cow::into_owned)).transpose()?),
         }
     }
 
@@ -248,6 +295,19 @@ impl Store {
         }
         self.damaged(kind, key, path.to_owned(), format!("cannot be read ({error})")).into()
     }
+}
+
+/// Reads a file that is nearly always smaller than a page or two, in one call.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read;
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; 8192];
+    let read = file.read(&mut bytes)?;
+    bytes.truncate(read);
+    if read == 8192 {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Whether a failed read says more of who reads than of what is read.
@@ -320,6 +380,16 @@ impl ApartFile {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&mut file).map_err(|e| self.unreadable(e))?;
         self.compare(Digest::from_bytes(*hasher.finalize().as_bytes()), &stamp)
+    }
+
+    /// Takes it for whole, having just been written.
+    pub(super) fn believe(path: &Path, record: &FileRecord, verified: &Facts) {
+        if let Ok(metadata) = fs::metadata(path)
+            && record.bytes > ALWAYS_HASHED_BYTES
+            && metadata.len() == record.bytes
+        {
+            verified.learn(TABLE, Stamp::of(&metadata), record.blake3);
+        }
     }
 
     /// Checks that it is there with its size.

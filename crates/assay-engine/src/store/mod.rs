@@ -40,13 +40,13 @@ mod slot;
 mod tier;
 pub mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 
@@ -73,6 +73,8 @@ struct Inner {
     verified: Arc<Facts>,
     /// Records of early cutoff, by kind.
     contents: Mutex<BTreeMap<String, content::Records>>,
+    /// One small file each of entries that were just verified, by name, for who reads them next.
+    kept: Mutex<HashMap<StepKey, (&'static str, Box<[u8]>)>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -118,7 +120,7 @@ impl Store {
     /// A store that is only looked at; it need not exist.
     pub fn peek(root: &Path) -> Self {
         let verified = Arc::new(Facts::open(root.join("facts")));
-        Self(Arc::new(Inner { root: root.to_owned(), verified, contents: Mutex::default() }))
+        Self(Arc::new(Inner { root: root.to_owned(), verified, contents: Mutex::default(), kept: Mutex::default() }))
     }
 
     /// Its folder.
@@ -189,12 +191,16 @@ impl Store {
     /// # Errors
     /// When the entry is damaged.
     pub fn warnings(&self, kind: &str, key: StepKey) -> anyhow::Result<Vec<StepWarning>> {
-        Ok(self.glance(kind, key)?.unwrap_or_default())
+        Ok(self.glance(kind, key, None)?.unwrap_or_default())
     }
 
     /// Keeps what was learnt of large files, so that they are not hashed again. Losing it costs time only.
     pub(crate) fn remember_verified(&self) {
         let _ = self.0.verified.save();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<StepKey, (&'static str, Box<[u8]>)>> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn verified(&self) -> &Arc<Facts> {
@@ -235,6 +241,7 @@ impl Store {
     /// When it cannot be moved.
     pub(crate) fn set_aside(&self, kind: &str, key: StepKey, holder: &Holder) -> anyhow::Result<()> {
         let Ok(_lease) = self.lease(key, holder)? else { return Ok(()) };
+        self.kept().remove(&key);
         match verify::entry(self, kind, key) {
             Some(_) => self.move_aside(kind, key, &holder.host, "damaged").map(|_| ()),
             None => Ok(()),

@@ -57,8 +57,8 @@ impl Results {
             if seen.insert((cell.task.clone(), cell.protocol.clone())) {
                 columns.push((cell.task.clone(), cell.protocol.clone()));
             }
-            let summary = match store.entry(output.kind(), output.key()) {
-                Ok(entry) => entry.map(|entry| Summary::read(&entry.files)).transpose()?,
+            let summary = match store.file(output, Summary::FILE) {
+                Ok(bytes) => bytes.map(|bytes| Summary::from_bytes(&bytes)).transpose()?,
                 Err(error) => {
                     damaged.push(error.downcast::<Damaged>()?);
                     None

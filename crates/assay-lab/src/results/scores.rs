@@ -104,18 +104,21 @@ impl Scores {
 }
 
 impl Summary {
-    /// Reads the summary alone out of the files of an entry.
+    /// Name of the file of an entry that holds it.
+    pub const FILE: &str = "summary.json";
+
+    /// Reads that file.
     ///
     /// # Errors
-    /// When it is missing or damaged.
-    pub fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
-        serde_json::from_slice(&files.get("summary.json")?).context("summary.json is not what was expected")
+    /// When it is not what this version writes.
+    pub fn from_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
+        serde_json::from_slice(bytes).context("summary.json is not what was expected")
     }
 }
 
 impl Artifact for Scores {
     fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
-        files.put("summary.json", serde_json::to_vec(&self.summary)?)?;
+        files.put(Summary::FILE, serde_json::to_vec(&self.summary)?)?;
         files.put("values.json", serde_json::to_vec(&self.values)?)?;
         if let Some(More { detail, predictions }) = &self.more {
             files.put(DETAIL, serde_json::to_vec(detail)?)?;
@@ -132,7 +135,7 @@ impl Artifact for Scores {
         } else {
             None
         };
-        Ok(Self { summary: Summary::read(files)?, values, more })
+        Ok(Self { summary: Summary::from_bytes(&files.get(Summary::FILE)?)?, values, more })
     }
 }
 
