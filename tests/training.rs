@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use support::Workspace;

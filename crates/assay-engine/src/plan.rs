@@ -293,18 +293,21 @@ impl<W> Plan<W> {
     }
 
     fn standings(&self, store: &Store, present: &[bool], needed: &[bool]) -> Vec<StepStatus> {
+        let mut known: HashMap<&'static str, HashSet<Digest>> = HashMap::new();
+        let mut may_alias = |at: usize| {
+            let node = self.at(at);
+            let known = known.entry(node.kind).or_insert_with(|| store.known_parameters(node.kind));
+            !known.is_empty()
+                && self.inputs_of(at).next().is_some()
+                && known.contains(&parameters_digest(&node.recipe()))
+        };
         let of = |at: usize| match (present[at], needed[at]) {
             (true, _) => StepStatus::Hit,
             (false, false) => StepStatus::Unneeded,
-            (false, true) if self.may_alias(at, store) => StepStatus::MaybeReusable,
+            (false, true) if may_alias(at) => StepStatus::MaybeReusable,
             (false, true) => StepStatus::Run,
         };
         (0..self.len()).map(of).collect()
-    }
-
-    fn may_alias(&self, at: usize, store: &Store) -> bool {
-        let node = self.at(at);
-        self.inputs_of(at).next().is_some() && store.knows_parameters(node.kind, parameters_digest(&node.recipe()))
     }
 
     /// Predicts what the steps that must run will cost, from the provenance of steps of the same kind and group.

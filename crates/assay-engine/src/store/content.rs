@@ -91,11 +91,9 @@ impl Store {
         proves(&entry, parameters, content).then_some((key, entry))
     }
 
-    /// Which of these parameters some step ran with, on whatever input.
-    pub(crate) fn knows_parameters(&self, kind: &str, parameters: Digest) -> bool {
-        let from = (parameters, Digest::from_bytes([0; 32]));
-        let to = (parameters, Digest::from_bytes([0xff; 32]));
-        self.with_records(kind, |records| records.by_content.range(from..=to).next().is_some())
+    /// Digests of the parameters that steps of a kind ran with, on whatever input.
+    pub(crate) fn known_parameters(&self, kind: &str) -> HashSet<Digest> {
+        self.with_records(kind, |records| records.by_content.keys().map(|(parameters, _)| *parameters).collect())
     }
 
     /// Remembers which step ran with these parameters on these input bytes.

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
+use super::list::is_nothing;
 use crate::artifact::{ArtifactFiles, FileRecord, output_digest};
 use crate::facts::{Facts, Stamp};
 use crate::{Digest, StepKey};
@@ -128,8 +129,8 @@ impl Sealed {
         if !is_entry {
             return Err("does not begin as an entry does".to_owned());
         }
-        let seal = std::str::from_utf8(&bytes[MAGIC.len()..body - 1]).unwrap_or_default();
-        if Digest::of(&bytes[body..]).to_string() != seal {
+        // Compared as text: a capital digit reads the same, and is damage all the same.
+        if blake3::hash(&bytes[body..]).to_hex().as_bytes() != &bytes[MAGIC.len()..body - 1] {
             return Err("does not have the digest that it was sealed with".to_owned());
         }
         let line = |from: usize| Some(from..from + bytes[from..].iter().position(|b| *b == b'\n')?);
@@ -227,9 +228,9 @@ impl Store {
 
     fn sealed(&self, kind: &str, key: StepKey) -> anyhow::Result<Option<Arc<Sealed>>> {
         let path = self.entry_path(kind, key);
-        let bytes = match fs::read(&path) {
+        let bytes = match read_small(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_nothing(&error) => return Ok(None),
             Err(error) => return Err(self.unreadable(kind, key, &path, error)),
         };
         match Sealed::open(bytes, key) {
@@ -248,6 +249,23 @@ impl Store {
         }
         self.damaged(kind, key, path.to_owned(), format!("cannot be read ({error})")).into()
     }
+}
+
+/// Reads a file that is nearly always smaller than a page or two, in one call.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read;
+    // A pipe or a device would be read for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no ordinary file"));
+    }
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; 8192];
+    let read = file.read(&mut bytes)?;
+    bytes.truncate(read);
+    if read == 8192 {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Whether a failed read says more of who reads than of what is read.
@@ -294,6 +312,7 @@ impl ApartFile {
     /// Reads and checks it.
     pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
         use io::Read;
+        self.look()?;
         let mut file = File::open(&self.path).map_err(|e| self.unreadable(e))?;
         let stamp = self.stamp(&file)?;
         let mut bytes = Vec::with_capacity(usize::try_from(stamp.size()).unwrap_or(0));
@@ -309,17 +328,29 @@ impl ApartFile {
 
     /// Checks it, unless its stamp is known.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.look()?;
         let file = File::open(&self.path).map_err(|e| self.unreadable(e))?;
         if self.is_known(&self.stamp(&file)?) { Ok(()) } else { self.hash() }
     }
 
     /// Hashes it.
     pub(crate) fn hash(&self) -> anyhow::Result<()> {
+        self.look()?;
         let mut file = File::open(&self.path).map_err(|e| self.unreadable(e))?;
         let stamp = self.stamp(&file)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&mut file).map_err(|e| self.unreadable(e))?;
         self.compare(Digest::from_bytes(*hasher.finalize().as_bytes()), &stamp)
+    }
+
+    /// Takes it for whole, having just been written.
+    pub(super) fn believe(path: &Path, record: &FileRecord, verified: &Facts) {
+        if let Ok(metadata) = fs::metadata(path)
+            && record.bytes > ALWAYS_HASHED_BYTES
+            && metadata.len() == record.bytes
+        {
+            verified.learn(TABLE, Stamp::of(&metadata), record.blake3);
+        }
     }
 
     /// Checks that it is there with its size.

@@ -62,6 +62,10 @@ fn key_of(name: &str) -> Option<StepKey> {
 /// # Errors
 /// When something cannot be removed. That it is gone already is no error.
 pub fn sweep(store: &Store, live: &HashSet<StepKey>) -> anyhow::Result<Garbage> {
+    if !store.work().is_dir() {
+        // No store yet, and nothing to remove.
+        return find(store, live);
+    }
     let exclusive = store.use_exclusive()?;
     let mut garbage = find(store, live)?;
     let mut gone = Vec::new();

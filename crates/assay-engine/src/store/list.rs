@@ -136,7 +136,7 @@ fn is_hex(text: &str) -> bool {
 }
 
 /// Whether there is simply no such folder.
-fn is_nothing(error: &io::Error) -> bool {
+pub(super) fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

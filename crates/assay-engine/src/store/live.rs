@@ -42,7 +42,9 @@ impl Store {
         let path = self.work().join(format!("{}{LIVE}", unique(host)));
         let lock = match self.open_lock() {
             // Nothing can be collected there either.
-            Err(error) if is_read_only(&error) => return Ok(LiveRun { path, _file: None, _lock: None }),
+            Err(error) if is_read_only(&error) || !self.work().is_dir() => {
+                return Ok(LiveRun { path, _file: None, _lock: None });
+            }
             opened => opened.with_context(|| format!("opening {}", self.work().join(LOCK).display()))?,
         };
         lock.lock_shared().with_context(|| format!("locking {}", self.work().join(LOCK).display()))?;

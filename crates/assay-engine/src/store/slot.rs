@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::entry::{Entry, Provenance, Sealed, sync_folder};
+use super::entry::{ApartFile, Entry, Provenance, Sealed, sync_folder};
 use super::{Holder, Lease, Store, remove};
 use crate::artifact::{ArtifactFiles, damage_in};
 use crate::{Digest, StepKey};
@@ -124,12 +124,12 @@ impl EntrySlot<'_> {
     }
 
     fn place_large_files(&self, provenance: &Provenance) -> anyhow::Result<()> {
-        let large: Vec<_> = provenance.files.iter().filter(|(_, record)| record.apart).map(|(name, _)| name).collect();
+        let large: Vec<_> = provenance.files.iter().filter(|(_, record)| record.apart).collect();
         let folder = self.store.apart_folder(self.kind, self.key, provenance.output);
         if large.is_empty() || !self.folder.exists() {
             return Ok(());
         }
-        for name in large {
+        for (name, _) in &large {
             let path = self.folder.join(name);
             File::open(&path).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", path.display()))?;
         }
@@ -140,7 +140,11 @@ impl EntrySlot<'_> {
             fs::rename(&folder, &gone).with_context(|| format!("setting {} aside", folder.display()))?;
             remove(&gone)?;
         }
-        fs::rename(&self.folder, &folder).with_context(|| format!("committing {}", folder.display()))
+        fs::rename(&self.folder, &folder).with_context(|| format!("committing {}", folder.display()))?;
+        for (name, record) in large {
+            ApartFile::believe(&folder.join(name), record, self.store.verified());
+        }
+        Ok(())
     }
 
     /// Gives the entry its name; false when the name is taken.
