@@ -96,6 +96,22 @@ fn no_feature_asks_for_spirv() {
     }
 }
 
+#[test]
+fn every_end_to_end_test_is_built() {
+    let manifest = fs::read_to_string(root().join("crates/assay-cli/Cargo.toml")).unwrap();
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let target = format!("[[test]]\nname = \"{name}\"\npath = \"../../tests/{name}.rs\"\n");
+            assert!(
+                manifest.contains(&target),
+                "crates/assay-cli/Cargo.toml lacks\n{target}so tests/{name}.rs never runs"
+            );
+        }
+    }
+}
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
