@@ -231,9 +231,14 @@ fn sources_and_lock_files_are_read() {
                 impl<'x> Step<Runtime> for B<'x> {\n    const KIND: &'static str = \"b-c\";\n}\n\
                 #[cfg(test)]\nmod tests {\n    impl Step<()> for C {\n        const KIND: &'static str = \"c\";\n";
     assert_eq!(kinds_in(text, "f.rs"), [("a".to_owned(), step("A", "f.rs")), ("b-c".to_owned(), step("B", "f.rs"))]);
-    let lock = "version = 4\n\n[[package]]\nname = \"burn\"\nversion = \"1.2.3\"\ndependencies = [\n \"other\",\n]\n\n\
-                [[package]]\nname = \"other\"\nversion = \"9.0.0\"\n\n[[package]]\nname = \"burn\"\nversion = \"2.0.0\"\n";
-    assert_eq!(locked_in(lock), [("burn".to_owned(), "1.2.3 and 2.0.0".to_owned())].into());
+    let package = |name: &str, version: &str, needs: &str| {
+        format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\ndependencies = [\n \"{needs}\",\n]\n\n")
+    };
+    let lock = ["1.2.3", "2.0.0"].map(|version| package("burn", version, "half")).concat()
+        + &package("other", "9.0.0", "burn 1.2.3");
+    let burn = |lock: &str| locked_in(lock)["burn"].clone();
+    assert_eq!((locked_in(&lock).len(), burn(&lock).as_str()), (1, "1.2.3 and 2.0.0"));
+    assert_eq!(burn(&(lock + &package("assay-nn", "0.1.0", "burn 2.0.0"))), "2.0.0");
 }
 
 #[test]

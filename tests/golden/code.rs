@@ -105,7 +105,7 @@ pub fn kinds_in(text: &str, file: &str) -> Vec<(String, StepCode)> {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let parts: Vec<&str> = text.split("const KIND: &'static str = \"").collect();
     let structure = |before: &str| {
-        let (_, after) = before.rsplit_once("impl ").unwrap();
+        let (_, after) = before.rsplit_once("impl").unwrap();
         after.split_once(" for ").unwrap().1.split([' ', '<', '{']).next().unwrap().to_owned()
     };
     let kind = |pair: &[&str]| {
@@ -117,22 +117,31 @@ pub fn kinds_in(text: &str, file: &str) -> Vec<(String, StepCode)> {
     parts.windows(2).map(kind).collect()
 }
 
-/// The locked versions of the libraries; where a library is locked in several versions, all of them.
+/// The locked versions of the libraries.
 pub fn locked() -> BTreeMap<String, String> {
     locked_in(&fs::read_to_string(root().join("Cargo.lock")).unwrap())
 }
 
+/// Where a library is locked in several versions, those that this workspace names; all of them if it names none.
 pub fn locked_in(lock: &str) -> BTreeMap<String, String> {
     let field = |part: &str, name: &str| {
         let line = part.lines().find_map(|line| line.strip_prefix(&format!("{name} = \""))?.strip_suffix('"'));
         line.map(str::to_owned)
     };
+    let packages: Vec<&str> = lock.split("[[package]]").skip(1).collect();
+    let ours: Vec<&&str> = packages.iter().filter(|part| part.contains("name = \"assay-")).collect();
     let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for part in lock.split("[[package]]").skip(1) {
+    for part in &packages {
         let (Some(name), Some(version)) = (field(part, "name"), field(part, "version")) else { continue };
         if LIBRARIES.iter().any(|(library, _)| *library == name) {
             versions.entry(name).or_default().push(version);
         }
     }
-    versions.into_iter().map(|(name, versions)| (name, versions.join(" and "))).collect()
+    let is_ours = |name: &str, version: &str| ours.iter().any(|part| part.contains(&format!("\"{name} {version}\"")));
+    let one = |(name, all): (String, Vec<String>)| {
+        let named: Vec<String> = all.iter().filter(|version| is_ours(&name, version)).cloned().collect();
+        let versions = if named.is_empty() { all } else { named };
+        (name, versions.join(" and "))
+    };
+    versions.into_iter().map(one).collect()
 }
