@@ -56,6 +56,9 @@ class Child:
 
         def before():
             os.nice(10)
+            # A shell in the background leaves these ignored.
+            for what in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+                signal.signal(what, signal.SIG_DFL)
             for what, limit in limits:
                 if limit is not None:
                     resource.setrlimit(what, (limit, limit))
