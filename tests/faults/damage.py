@@ -219,8 +219,8 @@ def exchange(a, b):
     write(b, one)
 
 
-def resealed(entry, change):
-    """An entry whose provenance was edited by somebody who seals it again is out of reach: the seal is left as it was."""
+def edit_provenance(entry, change):
+    """As somebody would who knows nothing of the seal."""
     data = read(entry.path)
     start, end = entry.parts["provenance"]
     provenance = json.loads(data[start:end])
@@ -252,7 +252,7 @@ def record_of_another_kind(store):
 
 
 def records_that_name(store, key):
-    """Every record names the same entry, with a right check digest left out: the program must not need to trust them."""
+    """Every record names the same entry; its check digest stays."""
     for file in glob.glob(os.path.join(glob.escape(store), "content", "*.records")):
         data = bytearray(read(file))
         for at in range(0, len(data) - 111, 112):
@@ -276,7 +276,7 @@ def rotate_facts(store):
         write(path, head + b"".join(turned))
 
 
-def odd_entries():
+def oddities():
     """Each: a name, what is done to the store, whether scores are computed again, and whether it must be told."""
     def first(store, of=scores):
         return of(store)[0]
@@ -313,8 +313,8 @@ def odd_entries():
     yield "entry is a dangling link", lambda s: (lambda p: (os.remove(p), os.symlink("/nonexistent/x", p)))(first(s).path), False, True
     yield "entry is a link to itself", lambda s: (lambda p: (os.remove(p), os.symlink(os.path.basename(p), p)))(first(s).path), False, True
     yield "entry is a link to /dev/zero", lambda s: (lambda p: (os.remove(p), os.symlink("/dev/zero", p)))(first(s).path), False, True
-    yield "provenance edited, seal left", lambda s: resealed(first(s), lambda p: p.update(label="x")), False, True
-    yield "provenance of 64 MB, seal left", lambda s: resealed(first(s), lambda p: p.update(label="x" * (64 << 20))), False, True
+    yield "provenance edited, seal left", lambda s: edit_provenance(first(s), lambda p: p.update(label="x")), False, True
+    yield "provenance of 64 MB, seal left", lambda s: edit_provenance(first(s), lambda p: p.update(label="x" * (64 << 20))), False, True
     yield "entry of 256 MiB of nothing", lambda s: os.truncate(first(s).path, 256 << 20), False, True
     yield "every score cut in half", lambda s: [os.truncate(e.path, os.path.getsize(e.path) // 2) for e in scores(s)], False, True
     yield "every entry empty", lambda s: [write(p, b"") for p in entry_paths(s)], False, True
@@ -365,10 +365,10 @@ def stamp(store, when):
             os.utime(os.path.join(folder, name), (when, when))
 
 
-def odd_entries_fault(bench):
+def odd_entries(bench):
     """Entries, plain files, records and facts that were exchanged, cut off, or are no files at all."""
     tally = Tally()
-    for name, change, anew, must_tell in odd_entries():
+    for name, change, anew, must_tell in oddities():
         file = of_outside_files(bench) if name.startswith("facts") else bench.small
         expected, _, base, _ = bench.expected(file)
         for before in ("run", "show"):
@@ -398,9 +398,6 @@ def odd_entries_fault(bench):
                 tally.note(f"{name}: {verdict} ({ran.last(100)})")
             bench.detail(fault="odd_entries", name=name, verdict=verdict, code=ran.code, again=again.code, message=ran.err[-600:])
     return tally
-
-
-odd_entries_fault.__name__ = "odd_entries"
 
 
 def look_at(bench, name, file, store, expected, tally):

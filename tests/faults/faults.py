@@ -27,7 +27,7 @@ import surroundings
 from bench import Bench, Tally
 
 FAULTS = [
-    damage.bit_flips, damage.odd_entries_fault, inputs.changed_inputs, kills.gc_beside, kills.gc_slow, kills.kill_9, kills.many_at_once,
+    damage.bit_flips, damage.odd_entries, inputs.changed_inputs, kills.gc_beside, kills.gc_slow, kills.kill_9, kills.many_at_once,
     places.disk_full, places.odd_stores, hostile.hostile_files, hostile.mutations, surroundings.signals_and_surroundings,
     surroundings.odd_times, surroundings.version_skew, surroundings.large_numbers,
 ]

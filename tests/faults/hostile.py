@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 import zlib
 
-from bench import GB, TINY, Tally, cells, chunk, folder_of_images, numbers, picture, png, write
+from bench import GB, TINY, Tally, chunk, folder_of_images, numbers, picture, png, write
 from seeds import SEEDS
 
 

@@ -1,6 +1,5 @@
 """Processes that are killed, many at once on one store, and collections of garbage beside them."""
 
-import collections
 import hashlib
 import os
 import time

@@ -9,7 +9,7 @@ import struct
 import time
 
 from bench import GB, TINY, Tally, cells, copy_store, entries, folder_of_images, numbers, outputs, picture, read, rewrite, some_wrong, write
-from damage import of_a_folder, scores, strange_files, take_scores
+from damage import scores, strange_files, take_scores
 from inputs import images_of
 
 
