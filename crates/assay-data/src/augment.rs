@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Views {
-    /// Largest rotation in degrees, either way.
+    /// Largest rotation in degrees, either way. Default: 15.0.
     pub rotate_degrees: f64,
-    /// Largest relative change of size of each axis.
+    /// Largest relative change of size of each axis. Default: 0.15.
     pub scale: f64,
-    /// Largest shear, as the shift of a unit height.
+    /// Largest shear, as the shift of a unit height. Default: 0.2.
     pub shear: f64,
-    /// Largest shift, as a share of the side.
+    /// Largest shift, as a share of the side. Default: 0.1.
     pub shift: f64,
-    /// Probability that a rectangle of up to a third of each side takes the value of the border.
+    /// Probability that a rectangle of up to a third of each side is erased: it takes the value of the border. Default:
+    /// 0.0.
     pub erase: f64,
 }
 

@@ -17,9 +17,9 @@ pub const PIXELS: u32 = 2; // 1 – decoders in Rust for JPEG; 2 – libjpeg
 /// The values of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Color {
-    /// One value: luma by ITU-R 601-2, as Pillow's mode `L`.
+    /// Shades of grey: luma by ITU-R 601-2, as Pillow's mode `L`; one channel.
     Grey,
-    /// Red, green, blue.
+    /// Red, green and blue; three channels.
     Rgb,
 }
 

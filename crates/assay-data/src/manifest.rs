@@ -13,13 +13,13 @@ use crate::target::{Label, Presence, Targets};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
 pub enum Split {
-    /// For fitting.
+    /// Training images, which classifiers are fitted on.
     Train,
-    /// For choosing hyper-parameters.
+    /// Validation images, which hyper-parameters are chosen on.
     Val,
-    /// For the reported number.
+    /// Test images, which the reported numbers come from.
     Test,
-    /// The dataset has no splits.
+    /// All images of a dataset that has no splits.
     Whole,
 }
 
@@ -89,11 +89,11 @@ pub struct Manifest {
 pub struct Subset {
     /// Splits to keep; empty keeps all. Default: all.
     pub splits: Vec<Split>,
-    /// Of each class and split, keep this many, the first by path.
+    /// Number of samples kept of each class in each split, the first ones by path; absent keeps all.
     pub first_per_class: Option<u32>,
-    /// Of each class and split, keep this many, drawn with `seed`.
+    /// Number of samples kept of each class in each split, drawn with `seed`; absent keeps all.
     pub limit_per_class: Option<u32>,
-    /// Of each split, keep this share (at least one), drawn with `seed`.
+    /// Share of each split that is kept (at least one sample), drawn with `seed`; absent keeps all.
     pub fraction: Option<f64>,
     /// Seed of the draws.
     pub seed: u64,

@@ -13,25 +13,28 @@ use crate::size::Size;
 /// The side that is made `size` pixels long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Resize {
-    /// The shorter side; the aspect ratio is kept. `torchvision.transforms.Resize(size)`. Of a size that is no square, its
-    /// shorter side is meant.
+    /// The shorter side; the aspect ratio is kept, as in `torchvision.transforms.Resize(size)`. Of a size that is no
+    /// square, its shorter side is meant.
     ShorterSide,
-    /// Both sides; the aspect ratio is lost. `torchvision.transforms.Resize((size, size))`.
+    /// Both sides; the aspect ratio is lost, as in `torchvision.transforms.Resize((size, size))`.
     Stretch,
-    /// Neither: images are used in the size they have.
+    /// Neither side: images are used in the size that they have.
     None,
 }
 
-/// Something done to a picture before it is resized for the network.
+/// Step of the preparation of a picture, before it is resized for the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ImageStep {
-    /// Makes the shorter side so many pixels long: `torchvision.transforms.Resize(size)`.
+    /// Resizes so that the shorter side has this number of pixels, as `torchvision.transforms.Resize(size)`:
+    /// `ShorterSide(256, Bilinear)`.
     ShorterSide(u32, Filter),
-    /// Makes width and height so many pixels long: `PIL.Image.resize((width, height))`.
+    /// Resizes to this width and height in pixels, as `PIL.Image.resize((width, height))`: `Stretch(256, 256,
+    /// Bicubic)`.
     Stretch(u32, u32, Filter),
-    /// Cuts a square from the centre: `torchvision.transforms.CenterCrop(size)`.
+    /// Cuts a square with this side in pixels from the centre, as `torchvision.transforms.CenterCrop(size)`:
+    /// `CenterCrop(224)`.
     CenterCrop(u32),
-    /// Adds borders of this value, half of them on each side, until the picture is a square.
+    /// Adds borders of this pixel value, half of them on each side, until the picture is a square: `PadToSquare(0)`.
     PadToSquare(u8),
 }
 

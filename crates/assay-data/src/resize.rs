@@ -12,13 +12,13 @@ use crate::decode::Picture;
 /// The weights of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Filter {
-    /// The closest pixel; no antialiasing.
+    /// Nearest pixel, without antialiasing.
     Nearest,
-    /// Triangle, support 1.
+    /// Bilinear interpolation: a triangle filter with support 1.
     Bilinear,
-    /// Cubic convolution with a = −1/2, support 2.
+    /// Bicubic interpolation: cubic convolution with a = −1/2 and support 2.
     Bicubic,
-    /// Windowed sinc, support 3.
+    /// Lanczos interpolation: a windowed sinc with support 3.
     Lanczos,
 }
 

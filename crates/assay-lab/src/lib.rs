@@ -17,7 +17,7 @@ pub use outside::{
     DataReport, GuessReport, Labels, TensorReport, WeightsReport, check_data, convert_weights, inspect_weights,
 };
 pub use protocol::ProtocolSpec;
-pub use reference::{Described, Parameter, models, protocols, tasks};
+pub use reference::{Described, Parameter, models, protocols, split_default, tasks};
 pub use results::{
     CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, ItemRow,
     Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,

@@ -1,68 +1,63 @@
-//! What may stand in an experiment, with its parameters, read off the types themselves.
+//! The names that may be written in an experiment, with their parameters, read off the types themselves.
+//!
+//! Nothing is listed by hand: the JSON schemas of [`ModelSpec`], [`TaskSpec`] and [`ProtocolSpec`] are walked, and every type
+//! with names of its own that can be reached is listed, under the place where it is written.
 
 use std::fmt::Write as _;
 
 use assay_data::datasets::all_datasets;
-use assay_nn::{Backbone, ConvNeXtSize, Padding, Pool, Positions, ViTSize};
-use schemars::{JsonSchema, Schema, schema_for};
+use indexmap::IndexMap;
+use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::protocol::ProtocolSpec;
-use crate::spec::{About, DatasetSpec, Method, ModelSpec, Normalization, TaskSpec, Weights};
+use crate::spec::{ModelSpec, TaskSpec};
 
 /// A name that may be written, with its parameters.
 #[derive(Clone, Debug, Serialize)]
 pub struct Described {
-    /// Where it may be written, such as `backbone`.
-    pub place: &'static str,
-    /// The name.
+    /// Place where it may be written, such as `backbone` or `backbone: ViT(size)`.
+    pub place: String,
+    /// Description of the type that stands at the place. Not part of the JSON.
+    #[serde(skip)]
+    pub place_doc: String,
+    /// Name that is written; of a place with fields and no names, a name for the whole.
     pub name: String,
-    /// What it is.
+    /// Description of the name.
     pub doc: String,
-    /// Its parameters.
+    /// Parameters, those that are required first.
     pub parameters: Vec<Parameter>,
+    /// True if the fields are written without the name. Not part of the JSON.
+    #[serde(skip)]
+    pub is_nameless: bool,
 }
 
 /// A parameter.
 #[derive(Clone, Debug, Serialize)]
 pub struct Parameter {
-    /// Its name.
+    /// Name of the parameter.
     pub name: String,
-    /// What it is.
+    /// Description of the parameter.
     pub doc: String,
-    /// What may be written.
+    /// Values that may be written.
     pub kind: String,
-    /// Its value when it is not written; absent when it must be.
+    /// Value of a parameter that is not written; absent where one must be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
 }
 
-/// Fields of a model, backbones, and where weights come from.
+/// Lists the fields of a model, backbones, sources of weights, and all that stands in them.
 pub fn models() -> Vec<Described> {
-    let mut all = vec![fields_of::<ModelSpec>("models", "model")];
-    all.push(fields_of::<About>("about", "about"));
-    all.extend(variants_of::<Pool>("pool"));
-    all.extend(variants_of::<Normalization>("normalization"));
-    all.extend(variants_of::<Backbone>("backbone"));
-    all.extend(variants_of::<ViTSize>("backbone: ViT(size), DinoV2(size), Clip(size)"));
-    all.extend(variants_of::<Positions>("backbone: ViT(positions), DinoV2(positions)"));
-    all.extend(variants_of::<ConvNeXtSize>("backbone: ConvNeXt(size)"));
-    all.extend(variants_of::<Padding>("backbone: ResNet(padding)"));
-    all.extend(variants_of::<Weights>("weights"));
-    all.extend(variants_of::<Method>("weights: Trained(method)"));
-    all
+    described::<ModelSpec>("models", "model")
 }
 
-/// Fields of a task, and datasets.
+/// Lists the fields of a task, datasets, and all that stands in them.
 pub fn tasks() -> Vec<Described> {
-    let mut all =
-        vec![fields_of::<TaskSpec>("tasks", "task"), fields_of::<crate::spec::ImageOptions>("image", "image")];
-    all.push(fields_of::<crate::spec::SubsetOptions>("subset", "subset"));
-    let mut datasets = variants_of::<DatasetSpec>("dataset");
+    let mut all = described::<TaskSpec>("tasks", "task");
     for official in all_datasets() {
         let info = official.info();
-        if let Some(described) = datasets.iter_mut().find(|d| d.name == info.name) {
+        if let Some(described) = all.iter_mut().find(|d| d.place == "dataset" && d.name == info.name) {
             let counts = official.counts().iter().map(|c| format!("{:?} {}", c.split, c.images)).collect::<Vec<_>>();
             let counts = if counts.is_empty() { "not published".to_owned() } else { counts.join(", ") };
             let _ = write!(
@@ -76,70 +71,221 @@ pub fn tasks() -> Vec<Described> {
             );
         }
     }
-    all.extend(datasets);
     all
 }
 
-/// Protocols.
+/// Lists the protocols, and all that stands in them.
 pub fn protocols() -> Vec<Described> {
-    variants_of::<ProtocolSpec>("protocols")
+    described::<ProtocolSpec>("protocols", "protocol")
 }
 
-fn fields_of<T: JsonSchema>(place: &'static str, name: &str) -> Described {
+/// Everything that can be written in a value of this type, which itself is written at `place`.
+fn described<T: JsonSchema>(place: &'static str, name: &str) -> Vec<Described> {
     let schema = schema_for!(T);
     let root = schema.as_value();
-    Described { place, name: name.to_owned(), doc: doc(root), parameters: parameters(&schema, root) }
-}
-
-fn variants_of<T: JsonSchema>(place: &'static str) -> Vec<Described> {
-    let schema = schema_for!(T);
-    let variants = schema.get("oneOf").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut all = Vec::new();
-    for variant in &variants {
-        let described =
-            |name: &str, parameters| Described { place, name: name.to_owned(), doc: doc(variant), parameters };
-        if let Some(name) = variant.get("const").and_then(Value::as_str) {
-            all.push(described(name, Vec::new()));
-        } else if let Some((name, inner)) =
-            variant.get("properties").and_then(Value::as_object).and_then(|p| p.iter().next())
-        {
-            all.push(described(name, parameters(&schema, resolve(&schema, inner))));
-        } else if let Some(names) = variant.get("enum").and_then(Value::as_array) {
-            all.extend(names.iter().filter_map(Value::as_str).map(|name| described(name, Vec::new())));
-        }
+    let mut walk = Walk { root, found: IndexMap::new() };
+    // The fields of a model or a task are spoken of by their names alone.
+    let base = if properties(root).is_some() { "" } else { place };
+    walk.visit_inside(&Site { base: base.to_owned(), item: String::new() }, root);
+    let mut all = list(root, place, name, root);
+    for (definition, sites) in &walk.found {
+        let (place, name) = place_of(sites);
+        all.extend(list(root, &place, &name, walk.definition(definition)));
     }
     all
+}
+
+/// A value in a file: `base` is the field or the place that holds it, `item` the variant with the parameter.
+#[derive(Clone, Debug, PartialEq)]
+struct Site {
+    base: String,
+    item: String,
+}
+
+impl Site {
+    /// The place of a parameter in a value that stands here.
+    fn parameter(&self, variant: Option<&str>, parameter: &str) -> Self {
+        let base = self.to_string();
+        match (base.is_empty(), variant) {
+            (true, None) => Self { base: parameter.to_owned(), item: String::new() },
+            (_, None) => Self { base, item: format!("({parameter})") },
+            (_, Some(variant)) => Self { base, item: format!("{variant}({parameter})") },
+        }
+    }
+}
+
+impl std::fmt::Display for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let colon = if self.base.is_empty() || self.item.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.base, self.item)
+    }
+}
+
+/// The sites of a type as one place, such as `backbone: ViT(size), DinoV2(size)`, and the name of the last field.
+fn place_of(sites: &[Site]) -> (String, String) {
+    let mut by_base: IndexMap<&str, Vec<&str>> = IndexMap::new();
+    let mut sites: Vec<&Site> = sites.iter().collect();
+    sites.sort_by_key(|site| site.base.matches(':').count());
+    for site in sites {
+        by_base.entry(&site.base).or_default().push(&site.item);
+    }
+    let joined =
+        by_base.iter().map(|(base, items)| Site { base: (*base).to_owned(), item: items.join(", ") }.to_string());
+    let place = joined.collect::<Vec<_>>().join("; ");
+    let words = place.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let name = words.last().unwrap_or_default().to_owned();
+    (place, name)
+}
+
+/// The types with names of their own that can be reached in a schema, with the sites where they stand.
+struct Walk<'s> {
+    root: &'s Value,
+    found: IndexMap<&'s str, Vec<Site>>,
+}
+
+impl<'s> Walk<'s> {
+    fn definition(&self, name: &str) -> &'s Value {
+        self.root.get("$defs").and_then(|d| d.get(name)).unwrap_or(&Value::Null)
+    }
+
+    /// Looks at the parameters of a value that stands at `site`.
+    fn visit_inside(&mut self, site: &Site, value: &'s Value) {
+        for (name, field) in properties(value).into_iter().flatten() {
+            self.visit(&site.parameter(None, name), field);
+        }
+        for (name, content) in variants(value) {
+            let Some(content) = content else { continue };
+            match properties(resolve(self.root, content)) {
+                // Fields are listed with their variant.
+                Some(fields) => {
+                    for (field, value) in fields {
+                        self.visit(&site.parameter(Some(name), field), value);
+                    }
+                }
+                None => self.visit(&Site { base: site.to_string(), item: format!("{name}(…)") }, content),
+            }
+        }
+    }
+
+    /// Looks at what may be written at `site`.
+    fn visit(&mut self, site: &Site, value: &'s Value) {
+        if let Some(name) = value.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/$defs/")) {
+            let definition = self.definition(name);
+            if properties(definition).is_none() && variants(definition).is_empty() {
+                return self.visit(site, definition);
+            }
+            let is_new = !self.found.contains_key(name);
+            let sites = self.found.entry(name).or_default();
+            if !sites.contains(site) {
+                sites.push(site.clone());
+            }
+            if is_new {
+                self.visit_inside(site, definition);
+            }
+            return;
+        }
+        for several in ["anyOf", "allOf", "prefixItems"] {
+            for inner in value.get(several).and_then(Value::as_array).into_iter().flatten() {
+                self.visit(site, inner);
+            }
+        }
+        if let Some(items) = value.get("items") {
+            self.visit(site, items);
+        }
+    }
+}
+
+/// The names of a type, or the type itself if it has fields and no names.
+fn list(root: &Value, place: &str, name: &str, value: &Value) -> Vec<Described> {
+    let described = |name: &str, doc, parameters, is_nameless| Described {
+        place: place.to_owned(),
+        place_doc: self::doc(value),
+        name: name.to_owned(),
+        doc,
+        parameters,
+        is_nameless,
+    };
+    if properties(value).is_some() {
+        return vec![described(name, doc(value), parameters(root, value), true)];
+    }
+    let variant = |(name, content): (&str, Option<&Value>)| {
+        let parameters = content.map(|content| parameters(root, resolve(root, content))).unwrap_or_default();
+        described(name, variant_doc(value, name), parameters, false)
+    };
+    variants(value).into_iter().map(variant).collect()
+}
+
+fn properties(value: &Value) -> Option<&Map<String, Value>> {
+    value.get("properties").and_then(Value::as_object)
+}
+
+/// The variants of an enum, with what stands in their parentheses.
+fn variants(value: &Value) -> Vec<(&str, Option<&Value>)> {
+    options(value).flat_map(variants_of_option).collect()
+}
+
+fn options(value: &Value) -> impl Iterator<Item = &Value> {
+    let several = value.get("oneOf").and_then(Value::as_array);
+    several.into_iter().flatten().chain(several.is_none().then_some(value).filter(|v| v.get("enum").is_some()))
+}
+
+fn variants_of_option(option: &Value) -> Vec<(&str, Option<&Value>)> {
+    if let Some(name) = option.get("const").and_then(Value::as_str) {
+        return vec![(name, None)];
+    }
+    if let Some(names) = option.get("enum").and_then(Value::as_array) {
+        return names.iter().filter_map(Value::as_str).map(|name| (name, None)).collect();
+    }
+    let content = properties(option).and_then(|p| p.iter().next());
+    content.map(|(name, content)| (name.as_str(), Some(content))).into_iter().collect()
+}
+
+fn variant_doc(value: &Value, name: &str) -> String {
+    let is_it = |option: &&Value| variants_of_option(option).iter().any(|(n, _)| *n == name);
+    options(value).find(is_it).map(doc).unwrap_or_default()
+}
+
+fn resolve<'s>(root: &'s Value, value: &'s Value) -> &'s Value {
+    let reference = value.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
+    reference.and_then(|pointer| root.pointer(pointer)).unwrap_or(value)
+}
+
+fn parameters(root: &Value, object: &Value) -> Vec<Parameter> {
+    let required: Vec<&str> =
+        object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let parameter = |(name, value): (&String, &Value)| {
+        let doc = doc(value);
+        let known = value.get("default").filter(|d| !d.is_null());
+        let known = known.map(|default| match default {
+            Value::String(text) if value.get("type").is_some() => format!("{text:?}"),
+            other => ron_like(other),
+        });
+        let told = || split_default(&doc).1.unwrap_or_default().replace('`', "");
+        let default = (!required.contains(&name.as_str())).then(|| known.unwrap_or_else(told));
+        Parameter { name: name.clone(), kind: kind(root, value), default, doc }
+    };
+    let mut all: Vec<_> = properties(object).into_iter().flatten().map(parameter).collect();
+    all.sort_by_key(|p| p.default.is_some());
+    all
+}
+
+/// Splits a description that ends in `Default: ….` into what comes before, and the default.
+pub fn split_default(doc: &str) -> (&str, Option<&str>) {
+    match doc.split_once("Default: ") {
+        Some((before, default)) => (before.trim_end(), Some(default.strip_suffix('.').unwrap_or(default))),
+        None => (doc, None),
+    }
 }
 
 fn doc(value: &Value) -> String {
     value.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ")
 }
 
-fn resolve<'s>(schema: &'s Schema, value: &'s Value) -> &'s Value {
-    let reference = value.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
-    reference.and_then(|pointer| schema.as_value().pointer(pointer)).unwrap_or(value)
-}
-
-fn parameters(schema: &Schema, object: &Value) -> Vec<Parameter> {
-    let required: Vec<&str> =
-        object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    let properties = object.get("properties").and_then(Value::as_object).into_iter().flatten();
-    let parameter = |(name, value): (&String, &Value)| {
-        let default = value.get("default").filter(|d| !d.is_null()).map(ron_like);
-        let default = if required.contains(&name.as_str()) {
-            None
-        } else {
-            Some(default.unwrap_or_else(|| "see above".to_owned()))
-        };
-        Parameter { name: name.clone(), doc: doc(value), kind: kind(schema, value), default }
-    };
-    properties.map(parameter).collect()
-}
-
-/// A default as it would be written: names without quotes, since those are the only strings that have defaults.
+/// A default as it would be written; names stand without quotes.
 fn ron_like(value: &Value) -> String {
     match value {
         Value::String(name) => name.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(ron_like).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {
             let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {}", ron_like(value))).collect();
             format!("({})", fields.join(", "))
@@ -148,30 +294,27 @@ fn ron_like(value: &Value) -> String {
     }
 }
 
-fn kind(schema: &Schema, value: &Value) -> String {
-    let resolved = resolve(schema, value);
+/// Values that may be written, in words.
+fn kind(root: &Value, value: &Value) -> String {
+    let resolved = resolve(root, value);
     if let Some(title) = resolved.get("title").and_then(Value::as_str) {
         return title.to_owned();
     }
     for several in ["anyOf", "allOf"] {
         if let Some(options) = resolved.get(several).and_then(Value::as_array) {
-            let kinds: Vec<_> = options.iter().map(|o| kind(schema, o)).filter(|k| k != "null").collect();
+            let kinds: Vec<_> = options.iter().map(|o| kind(root, o)).filter(|k| k != "null").collect();
             return kinds.join(" or ");
         }
     }
-    if let Some(options) = resolved.get("oneOf").and_then(Value::as_array) {
-        return options.iter().flat_map(variant_names).collect::<Vec<_>>().join(" | ");
-    }
-    if let Some(names) = resolved.get("enum").and_then(Value::as_array) {
-        return names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" | ");
+    let names = variants(resolved);
+    if !names.is_empty() {
+        let names = names.iter().map(|(name, content)| format!("{name}{}", content.map_or("", |_| "(…)")));
+        return names.collect::<Vec<_>>().join(" | ");
     }
     match resolved.get("type") {
         Some(Value::String(kind)) => match kind.as_str() {
-            "array" => format!(
-                "list of {}",
-                resolved.get("items").map_or_else(|| "values".to_owned(), |i| kind_plural(schema, i))
-            ),
-            "object" => "( … )".to_owned(),
+            "array" => list_kind(root, resolved),
+            "object" => "(…)".to_owned(),
             "boolean" => "true | false".to_owned(),
             other => other.to_owned(),
         },
@@ -182,39 +325,153 @@ fn kind(schema: &Schema, value: &Value) -> String {
     }
 }
 
-fn kind_plural(schema: &Schema, value: &Value) -> String {
-    let one = kind(schema, value);
-    if one.contains('|') { one } else { format!("{one}s") }
-}
-
-fn variant_names(variant: &Value) -> Vec<String> {
-    if let Some(name) = variant.get("const").and_then(Value::as_str) {
-        return vec![name.to_owned()];
+/// `list of integers`, `list of 4 integers`, or the kinds in a tuple.
+fn list_kind(root: &Value, list: &Value) -> String {
+    if let Some(items) = list.get("prefixItems").and_then(Value::as_array) {
+        return format!("({})", items.iter().map(|i| kind(root, i)).collect::<Vec<_>>().join(", "));
     }
-    if let Some(names) = variant.get("enum").and_then(Value::as_array) {
-        return names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    }
-    let name = variant.get("properties").and_then(Value::as_object).and_then(|p| p.keys().next());
-    name.map(|n| format!("{n}(…)")).into_iter().collect()
+    let count = list.get("minItems").filter(|least| Some(*least) == list.get("maxItems"));
+    let count = count.map(|count| format!("{count} ")).unwrap_or_default();
+    let one = list.get("items").map_or_else(|| "value".to_owned(), |item| kind(root, item));
+    let plural = if one.contains(['|', '(']) { one } else { format!("{one}s") };
+    format!("list of {count}{plural}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all() -> Vec<Described> {
+        models().into_iter().chain(tasks()).chain(protocols()).collect()
+    }
+
     #[test]
     fn every_name_and_parameter_is_documented() {
-        for described in models().into_iter().chain(tasks()).chain(protocols()) {
-            assert!(!described.doc.is_empty(), "{} has no description", described.name);
+        for described in all() {
+            let at = format!("{} {}", described.place, described.name);
+            assert!(!described.doc.is_empty() && !described.place_doc.is_empty(), "{at} has no description");
             for parameter in &described.parameters {
-                assert!(!parameter.doc.is_empty(), "{}.{} has no description", described.name, parameter.name);
+                let (what, told) = split_default(&parameter.doc);
+                assert!(!what.is_empty(), "{at}.{} has no description", parameter.name);
+                let told = told.map(|default| default.replace('`', ""));
+                assert_eq!(told, parameter.default, "{at}.{}: `Default: …` of the description", parameter.name);
             }
         }
-        let few_shot = protocols().into_iter().find(|p| p.name == "FewShot").unwrap();
-        let find = |name: &str| few_shot.parameters.iter().find(|p| p.name == name).unwrap().clone();
-        assert_eq!(find("ways").default.as_deref(), Some("5"));
-        assert_eq!(find("episodes").default.as_deref(), Some("600"));
-        assert_eq!(find("classifier").kind, "NearestMean | NearestSupport");
-        assert!(models().iter().any(|d| d.place == "backbone" && d.name == "ResNet50"));
+    }
+
+    #[test]
+    fn values_are_described_as_they_are_written() {
+        let all = all();
+        let find = |place: &str, name: &str, parameter: &str| {
+            let described = all.iter().find(|d| d.place == place && d.name == name).unwrap();
+            let parameter = described.parameters.iter().find(|p| p.name == parameter).unwrap();
+            (parameter.kind.clone(), parameter.default.clone().unwrap_or_else(|| "required".to_owned()))
+        };
+        for (place, name, parameter, kind, default) in [
+            ("protocols", "FewShot", "ways", "integer", "5"),
+            ("protocols", "FewShot", "episodes", "number or Official", "600"),
+            ("protocols", "FewShot", "classifier", "NearestMean | NearestSupport", "NearestMean"),
+            ("models", "model", "layer", "string", "the end of the network"),
+            ("backbone", "ResNet", "depths", "list of 4 integers", "[3, 4, 6, 3]"),
+            ("weights", "File", "rename", "list of (string, string)", "[]"),
+            ("weights", "File", "path", "path", "required"),
+            ("dataset", "Parquet", "image", "string", "\"image\""),
+        ] {
+            assert_eq!(
+                find(place, name, parameter),
+                (kind.to_owned(), default.to_owned()),
+                "{place} {name}({parameter})"
+            );
+        }
+    }
+
+    /// The types of a schema that have names or fields, each with all of them.
+    fn types(schema: &Value) -> Vec<(String, Vec<String>)> {
+        let definitions = schema["$defs"].as_object().unwrap().iter().map(|(name, value)| (name.clone(), value));
+        let mut types = Vec::new();
+        for (name, value) in definitions.chain([("the root".to_owned(), schema)]) {
+            let mut names: Vec<String> =
+                value["properties"].as_object().into_iter().flatten().map(|p| p.0.clone()).collect();
+            for option in value["oneOf"].as_array().into_iter().flatten().chain([value]) {
+                names.extend(option["const"].as_str().map(str::to_owned));
+                names.extend(option["enum"].as_array().into_iter().flatten().map(|n| n.as_str().unwrap().to_owned()));
+                names.extend(
+                    option["required"]
+                        .as_array()
+                        .filter(|_| option != value)
+                        .map(|n| n[0].as_str().unwrap().to_owned()),
+                );
+            }
+            types.push((name, names));
+        }
+        types
+    }
+
+    #[test]
+    fn every_type_that_can_be_reached_is_listed() {
+        for (listed, schema) in [
+            (models(), schema_for!(ModelSpec)),
+            (tasks(), schema_for!(TaskSpec)),
+            (protocols(), schema_for!(ProtocolSpec)),
+        ] {
+            for (definition, names) in types(schema.as_value()) {
+                let mut by_place: IndexMap<&str, Vec<&str>> = IndexMap::new();
+                for described in &listed {
+                    let names = by_place.entry(&described.place).or_default();
+                    names.push(&described.name);
+                }
+                let parameters = listed.iter().map(|d| d.parameters.iter().map(|p| p.name.as_str()).collect());
+                let is_listed = by_place
+                    .into_values()
+                    .chain(parameters)
+                    .any(|found: Vec<&str>| names.iter().all(|name| found.contains(&name.as_str())));
+                assert!(is_listed, "{definition} is not listed: {names:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_say_where_a_value_is_written() {
+        let mut places: Vec<String> = all().into_iter().map(|d| d.place).collect();
+        places.dedup();
+        insta::assert_snapshot!(places.join("\n"), @r"
+        models
+        about
+        backbone
+        backbone: ResNet(block)
+        backbone: ResNet(padding)
+        backbone: ViT(positions), DinoV2(positions)
+        backbone: ViT(size), DinoV2(size), Clip(size)
+        backbone: ConvNeXt(size)
+        normalization
+        polarity
+        pool
+        range
+        weights
+        weights: Trained(method)
+        weights: Trained(views)
+        tasks
+        dataset
+        dataset: Caltech101(list)
+        image
+        image: (before)
+        image: (filter); image: (before): ShorterSide(…), Stretch(…)
+        image: (color)
+        image: (resize)
+        metric
+        on_bad_image
+        subset
+        subset: (splits)
+        protocols
+        protocols: FewShot(classifier)
+        protocols: FewShot(distance)
+        protocols: FewShot(small_classes)
+        protocols: Linear(calibration)
+        protocols: Linear(convergence)
+        protocols: Linear(grid)
+        protocols: Linear(solver)
+        protocols: Linear(test), Linear(validation)
+        protocols: Classifier(split)
+        ");
     }
 }

@@ -54,12 +54,12 @@ pub enum Range {
     Symmetric,
 }
 
-/// How pixels become a model's input. Part of every key of features.
+/// The way from pixels to a model's input. Part of every key of features.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputSpec {
     /// Range that the pixel values are brought to.
     pub range: Range,
-    /// Whether dark and light are exchanged first (ink = 1).
+    /// Exchange of dark and light, before all else (ink = 1).
     pub invert: bool,
     /// Mean that is subtracted from each channel after that; empty for none.
     pub mean: Vec<f32>,

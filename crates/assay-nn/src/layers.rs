@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::builder::{Builder, Init};
 
-/// How the edges of images are padded before convolutions and pools, which differs between libraries where a layer moves by two
-/// pixels at a time.
+/// Padding of the edges of images before convolutions and pools, which differs between libraries where a layer moves by
+/// two pixels at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Padding {
     /// The same number of zeros on both sides, as in torch.

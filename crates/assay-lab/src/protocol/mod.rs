@@ -16,13 +16,16 @@ use assay_config::Checker;
 /// A protocol of an experiment.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub enum ProtocolSpec {
-    /// Accuracy over episodes of a few labelled images of a few classes.
+    /// Few-shot classification: accuracy over many episodes, each with a few labelled images of a few classes.
     FewShot(few_shot::FewShot),
-    /// Accuracy of weighted nearest neighbours on the test split, as in the evaluation of DINO.
+    /// Nearest neighbours: accuracy on the test split of votes of the closest training images, as in the evaluation of
+    /// DINO.
     Knn(knn::Knn),
-    /// A linear probe: chosen on validation images, fitted on training and validation images, scored once on test images.
+    /// Linear probe: a linear classifier of features, chosen on validation images, fitted on training and validation
+    /// images, and scored once on test images.
     Linear(linear::Linear),
-    /// Accuracy of the checkpoint's own last layer: shows that weights and preprocessing are right.
+    /// The checkpoint's own classifier: accuracy of the last layer that came with the weights, which shows that weights
+    /// and preprocessing are right.
     Classifier(classifier::Classifier),
 }
 

@@ -54,20 +54,21 @@ impl Metric {
     }
 }
 
-/// How probabilities are made to mean what they say.
+/// Images on which the temperature of predicted probabilities is fitted, so that they mean what they say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CalibrationRule {
-    /// A temperature fitted on the validation images, by the classifier that was fitted without them.
+    /// The validation images, with the classifier that was fitted without them.
     #[default]
     Validation,
-    /// Temperatures fitted on fifths of the test images and judged on the others: as the code of Ericsson et al. (CVPR 2021).
+    /// Fifths of the test images: a temperature is fitted on each and judged on the other four, as in the code of
+    /// Ericsson et al. (CVPR 2021).
     TestCrossValidated,
 }
 
 /// Resampling of test images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Resampling {
-    /// How often.
+    /// Number of draws.
     pub resamples: u32,
     /// Seed of the draws.
     pub seed: u64,

@@ -14,93 +14,97 @@ use serde::Deserialize;
 
 use assay_config::Checker;
 
-/// Where images and labels come from.
+/// Dataset that images and labels come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub enum DatasetSpec {
-    /// A folder for each class, as torchvision's `ImageFolder`; with `splits`, below a folder for each split.
+    /// Any folder of images with a folder for each class, as torchvision's `ImageFolder`; with `splits`, a folder for
+    /// each split above those.
     ImageFolder {
-        /// The folder.
+        /// Folder that holds those of the classes or splits.
         root: UserPath,
-        /// Names of the split folders, such as `["train", "test"]`; none when classes come first.
+        /// Names of the folders of splits, such as `["train", "test"]`; an empty list where `root` holds classes.
+        /// Default: `[]`.
         #[serde(default)]
         splits: Vec<String>,
     },
-    /// Omniglot: `alphabet/character/drawing.png` in folders or in the official zip files; every character is a class.
+    /// Omniglot, handwritten characters: `alphabet/character/drawing.png` in folders or in the official zip files;
+    /// every character is a class.
     Omniglot {
-        /// Folders or zip files; a drawing that is in several counts once.
+        /// Folders or zip files; a drawing that is in several of them counts once.
         sources: Vec<UserPath>,
     },
-    /// The official one-shot runs of Omniglot, `all_runs.zip` or its folder; use with `FewShot(episodes: Official)`.
+    /// Official one-shot runs of Omniglot, for the protocol `FewShot(episodes: Official)`.
     OmniglotRuns {
-        /// Folder or zip file.
+        /// `all_runs.zip`, or the folder with its content.
         path: UserPath,
     },
-    /// Generated handwriting, drawn when needed; no files.
+    /// Generated handwriting, drawn when it is needed; there are no files.
     Glyphs(GlyphOptions),
-    /// A CSV file with a header that names image files and what they show.
+    /// CSV file with a header, whose rows name image files and their classes.
     Csv {
-        /// The file.
+        /// Path of the CSV file.
         path: UserPath,
-        /// Column with the path of the image, relative to `root`.
+        /// Name of the column with paths of images, relative to `root`.
         image: String,
-        /// Column with the name of the class.
+        /// Name of the column with the names of classes.
         label: String,
-        /// Column with `train`, `val` or `test`; without it there are no splits.
+        /// Name of the column with the split: `train`, `val` or `test`. Default: none, and there are no splits.
         #[serde(default)]
         split: Option<String>,
-        /// Folder that holds all images; that of the file where nothing is said.
+        /// Folder that holds all images. Default: the folder of the CSV file.
         #[serde(default)]
         root: Option<UserPath>,
     },
-    /// Parquet with encoded images inside, as datasets on the Hugging Face hub; splits by the beginning of file names.
+    /// Parquet files with encoded images inside, as datasets on the Hugging Face hub; names of files begin with their
+    /// split, as in `train-00000.parquet`.
     Parquet {
-        /// A file, or a folder of them.
+        /// A Parquet file, or a folder of them.
         path: UserPath,
-        /// Column with the image.
+        /// Name of the column with images. Default: `"image"`.
         #[serde(default = "image_column")]
         image: String,
-        /// Column with the class.
+        /// Name of the column with classes. Default: `"label"`.
         #[serde(default = "label_column")]
         label: String,
     },
-    /// FGVC-Aircraft, by variant.
+    /// FGVC-Aircraft: aircraft, by variant.
     Aircraft(OfficialFiles),
-    /// Caltech-101 with the lists of Ericsson et al. (CVPR 2021).
+    /// Caltech-101: objects, with the lists of images of Ericsson et al. (CVPR 2021).
     Caltech101 {
-        /// Folder, `.zip` or `.tar` with the files as their owner distributes them.
+        /// Folder, `.zip` or `.tar` with the dataset's files as their owner distributes them.
         root: UserPath,
-        /// Whether other numbers of images than published are an error instead of a warning.
+        /// Refusal, instead of a warning, of other numbers of images than were published. Default: false.
         #[serde(default)]
         strict: bool,
-        /// Whether lines that the training list has twice count twice.
+        /// Treatment of images that the training list names twice. Default: `Unique`.
         #[serde(default)]
         list: CaltechList,
     },
-    /// Stanford Cars.
+    /// Stanford Cars: cars, by make, model and year.
     Cars(OfficialFiles),
-    /// CIFAR-10, as Python pickles or in the binary version.
+    /// CIFAR-10: objects, in images of 32×32 pixels, as Python pickles or in the binary version.
     Cifar10(OfficialFiles),
-    /// CIFAR-100 with its fine labels, as Python pickles or in the binary version.
+    /// CIFAR-100: objects, in images of 32×32 pixels, with the fine labels, as Python pickles or in the binary version.
     Cifar100(OfficialFiles),
-    /// Describable Textures.
+    /// Describable Textures (DTD).
     Dtd(PartitionedFiles),
-    /// Oxford 102 Flowers.
+    /// Oxford 102 Flowers: flowers, by species.
     Flowers102(OfficialFiles),
-    /// Food-101.
+    /// Food-101: photographs of dishes.
     Food101(OfficialFiles),
-    /// Oxford-IIIT Pets, by breed.
+    /// Oxford-IIIT Pets: cats and dogs, by breed.
     Pets(OfficialFiles),
-    /// SUN397.
+    /// SUN397: scenes.
     Sun397(PartitionedFiles),
-    /// Pascal VOC 2007 classification: images show several classes.
+    /// Pascal VOC 2007, classification: objects, several classes in an image.
     Voc2007(OfficialFiles),
-    /// Plant diseases, as in CD-FSL.
+    /// Plant diseases of crops, as in the benchmark CD-FSL.
     CropDiseases(OfficialFiles),
-    /// EuroSAT, RGB.
+    /// EuroSAT, RGB: land use, seen from satellites.
     EuroSat(OfficialFiles),
-    /// ISIC 2018, task 3.
+    /// ISIC 2018, task 3: lesions of the skin.
     Isic2018(OfficialFiles),
-    /// ChestX-ray8: images of exactly one of seven findings, as in CD-FSL.
+    /// ChestX-ray8: X-rays of the chest that show exactly one of seven findings, as in the benchmark CD-FSL.
     ChestX(OfficialFiles),
 }
 
@@ -116,9 +120,9 @@ fn label_column() -> String {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfficialFiles {
-    /// Folder, `.zip` or `.tar` with the files as their owner distributes them.
+    /// Folder, `.zip` or `.tar` with the dataset's files as their owner distributes them.
     pub root: UserPath,
-    /// Whether other numbers of images than published are an error instead of a warning.
+    /// Refusal, instead of a warning, of other numbers of images than were published. Default: false.
     #[serde(default)]
     pub strict: bool,
 }
@@ -127,12 +131,12 @@ pub struct OfficialFiles {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartitionedFiles {
-    /// Folder, `.zip` or `.tar` with the files as their owner distributes them.
+    /// Folder, `.zip` or `.tar` with the dataset's files as their owner distributes them.
     pub root: UserPath,
-    /// Whether other numbers of images than published are an error instead of a warning.
+    /// Refusal, instead of a warning, of other numbers of images than were published. Default: false.
     #[serde(default)]
     pub strict: bool,
-    /// Which of the partitions, from 1 to 10.
+    /// Number of the partition into splits, from 1 to 10. Default: 1.
     #[serde(default = "first_partition")]
     pub partition: u32,
 }
@@ -141,13 +145,13 @@ fn first_partition() -> u32 {
     1
 }
 
-/// Which lines of the training list of Caltech-101 count.
+/// Treatment of images that the training list of Caltech-101 names twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum CaltechList {
-    /// Every image once: 2,416 of them.
+    /// Every image counts once: 2,416 training images.
     #[default]
     Unique,
-    /// The 3,060 lines of the list before October 2023, 644 of them again what another says.
+    /// Every line counts: the 3,060 lines of the list before October 2023, 644 of which repeat another.
     Dup3060,
 }
 
@@ -157,17 +161,17 @@ pub enum CaltechList {
 pub struct GlyphOptions {
     /// Number of alphabets.
     pub alphabets: u32,
-    /// Characters in each alphabet; every character is a class.
+    /// Number of characters in each alphabet; every character is a class.
     pub characters: u32,
-    /// Drawings of each character, one by each drawer.
+    /// Number of people who draw; each draws every character once.
     pub drawers: u32,
-    /// How many of the drawers make the test split; zero makes no splits.
+    /// Number of the drawers whose drawings are the test split; with zero there are no splits. Default: 0.
     #[serde(default)]
     pub test_drawers: u32,
-    /// Different seeds give different alphabets.
+    /// Seed of the draws; different seeds give different alphabets. Default: 0.
     #[serde(default)]
     pub seed: u64,
-    /// Width and height of a drawing in pixels.
+    /// Width and height of a drawing in pixels. Default: 28.
     #[serde(default = "side")]
     pub side: u32,
 }

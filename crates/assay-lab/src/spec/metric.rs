@@ -1,27 +1,29 @@
-//! What a task is judged by.
+//! Metric that a task is judged by.
 
 use assay_stats::metrics::MetricId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a task is judged by.
+/// Metric that a task is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Metric {
-    /// Share of images whose class is predicted.
+    /// Top-1 accuracy: the share of images whose class is predicted.
     Top1,
-    /// Mean over classes of the share of their images whose class is predicted.
+    /// Mean per-class accuracy: the mean over classes of the share of their images whose class is predicted.
     MeanPerClass,
-    /// Mean over classes of the 11-point average precision, difficult objects counted as absent and the precision at recall 0
-    /// taken as 1: as the code of Ericsson et al. (CVPR 2021) has it.
+    /// 11-point mean average precision over classes, as the code of Ericsson et al. (CVPR 2021) has it: difficult
+    /// objects count as absent, and the precision at recall 0 as 1.
     MeanAp11,
-    /// Mean over classes of the 11-point average precision of the VOC 2007 development kit; difficult objects do not count.
+    /// 11-point mean average precision over classes, as the development kit of VOC 2007 has it: difficult objects do
+    /// not count.
     MeanAp11Kit,
-    /// Mean over classes of the area under precision and recall; difficult objects counted as absent.
+    /// Mean average precision over classes: the area under the curve of precision and recall; difficult objects count
+    /// as absent.
     MeanAp,
 }
 
 impl Metric {
-    /// Its name in results.
+    /// The metric's name in results.
     pub fn name(self) -> &'static str {
         match self {
             Self::Top1 => "top1",
@@ -32,12 +34,12 @@ impl Metric {
         }
     }
 
-    /// Its entry in the catalogue.
+    /// The metric's entry in the catalogue.
     pub fn id(self) -> MetricId {
         MetricId::of(self.name())
     }
 
-    /// Whether it is for images that show several classes.
+    /// True if the metric is for images that show several classes.
     pub fn is_multi_label(self) -> bool {
         !matches!(self, Self::Top1 | Self::MeanPerClass)
     }

@@ -12,4 +12,4 @@ pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
 pub use metric::Metric;
 pub use model::{About, FileWeights, Method, ModelSpec, Normalization, Polarity, TrainedWeights, Weights};
-pub use task::{ImageOptions, OnBadImage, SubsetOptions, TaskSpec};
+pub use task::{OnBadImage, TaskSpec};

@@ -8,69 +8,70 @@ use serde::Deserialize;
 
 use assay_config::Checker;
 
-/// A model of an experiment.
+/// A model of an experiment: a network, its weights, and the numbers that it takes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The network without its classifier.
+    /// Network that turns an image into features, without its classifier.
     pub backbone: Backbone,
-    /// Where its weights come from. `Pixels` has none.
+    /// Weights of the network; every backbone but `Pixels` needs some. Default: none.
     #[serde(default)]
     pub weights: Option<Weights>,
-    /// Where features are taken: `layer1` to `layer4`, or `block1` to the last of a transformer. The end of the network where
-    /// nothing is said.
+    /// Layer whose output becomes the features: `"layer1"` to the last stage of a ResNet, ConvNeXt or MobileNetV2;
+    /// `"block1"` to the last block of a transformer or `Conv4`. Default: the end of the network.
     #[serde(default)]
     pub layer: Option<String>,
-    /// How positions become one row of features; what the network itself does where nothing is said.
+    /// Reduction of the layer's map to one row of features. Default: that of the network itself.
     #[serde(default)]
     pub pool: Option<Pool>,
-    /// What is known of the weights; changes no result.
+    /// Facts about the weights, for people; they change no result. Default: none.
     #[serde(default)]
     pub about: About,
-    /// Mean and standard deviation of the channels; `Usual` where nothing is said.
+    /// Mean and standard deviation by which the channels of images are normalised. Default: `Usual`.
     #[serde(default)]
     pub normalization: Normalization,
-    /// What the pixel values 0 and 255 become before normalisation.
+    /// Numbers that the pixel values 0 to 255 become, before normalisation. Default: `Unit`.
     #[serde(default)]
     pub range: Range,
-    /// Whether dark and light are exchanged before anything else (ink = 1).
+    /// Exchange of dark and light, before all else. Default: `AsStored`.
     #[serde(default)]
     pub polarity: Polarity,
 }
 
-/// What is known of weights.
+/// Facts about weights, for people.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// Where the file is to be had; told when it is missing.
+    /// Address that the file can be downloaded from; told when the file is missing. Default: none.
     #[serde(default)]
     pub url: Option<String>,
-    /// Top-1 accuracy on ImageNet in percent, as its authors report it for a linear classifier.
+    /// Top-1 accuracy on ImageNet in percent, as the authors of the weights report it for a linear classifier. Default:
+    /// none.
     #[serde(default)]
     pub imagenet_top1: Option<f64>,
-    /// Epochs of pretraining.
+    /// Number of epochs of pretraining. Default: none.
     #[serde(default)]
     pub epochs: Option<u32>,
-    /// The paper.
+    /// Paper that the weights come from. Default: none.
     #[serde(default)]
     pub citation: Option<String>,
-    /// What else to know.
+    /// Anything else worth knowing. Default: none.
     #[serde(default)]
     pub note: Option<String>,
 }
 
-/// Where weights come from.
+/// Source of a network's weights.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub enum Weights {
-    /// Drawn from a seed, as the backbone's authors initialise it.
+    /// Random weights, drawn as the authors of the backbone initialise it.
     Random {
-        /// Different seeds give different weights.
+        /// Seed of the draws; different seeds give different weights.
         seed: u64,
     },
-    /// A torch file (`.pth`, `.pth.tar`, `.th`), `.safetensors` (of several, the index), `.npz`, a pickle of arrays, or a
-    /// TensorFlow checkpoint (its `.index`).
+    /// Weights from a file: of torch (`.pth`, `.pth.tar`, `.th`), `.safetensors` (of several, the index), `.npz`, a
+    /// pickle of arrays, or a TensorFlow checkpoint (its `.index`).
     File(FileWeights),
-    /// Trained here, before anything that needs them.
+    /// Weights that Assay trains itself, before anything that needs them.
     Trained(TrainedWeights),
 }
 
@@ -78,18 +79,21 @@ pub enum Weights {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileWeights {
-    /// The file.
+    /// Path of the file.
     pub path: UserPath,
-    /// Key of the state dict in a torch file; without it the usual ones are tried (`state_dict`, `model`, …).
+    /// Key of the state dict in a torch file. Default: the first of the usual ones (`state_dict`, `model`, …) that
+    /// fits.
     #[serde(default)]
     pub container: Option<String>,
-    /// Beginning of the names of the backbone's tensors, such as `module.encoder_q.`; without it, it is guessed.
+    /// Prefix of the names of the backbone's tensors, such as `"module.encoder_q."`. Default: guessed.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// After the prefix: beginnings of names that do not belong to the backbone. Heads (`fc`, `projection`, …) are known.
+    /// Beginnings of the names, after the prefix, of tensors that are not part of the backbone; the usual heads (`fc`,
+    /// `projection`, …) are left out anyway. Default: `[]`.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// After the prefix: beginnings of names to replace, as pairs.
+    /// Beginnings of names, after the prefix, to replace by others, as pairs such as `("encoder.", "layer.")`. Default:
+    /// `[]`.
     #[serde(default)]
     pub rename: Vec<(String, String)>,
 }
@@ -98,25 +102,26 @@ pub struct FileWeights {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainedWeights {
-    /// What is minimised.
+    /// Objective of the training.
     pub method: Method,
-    /// Name of the task whose images are learnt from.
+    /// Name of the task whose images are trained on.
     pub on: String,
-    /// Number of steps.
+    /// Number of optimisation steps.
     pub steps: u32,
-    /// Images in a step.
+    /// Number of images in a step. Default: 64.
     #[serde(default = "batch")]
     pub batch: u32,
-    /// Learning rate of Adam at the beginning; it falls to zero on a cosine.
+    /// Learning rate of Adam at the first step; it falls to zero on a cosine. Default: 0.001.
     #[serde(default = "lr")]
     pub lr: f64,
-    /// Weight decay on every parameter.
+    /// Weight decay on every parameter. Default: 0.0.
     #[serde(default)]
     pub weight_decay: f64,
-    /// Seed of the initial weights, the order of images and the views.
+    /// Seed of the initial weights, the order of images and the views. Default: 0.
     #[serde(default)]
     pub seed: u64,
-    /// Random views of images.
+    /// Random changes that make a view of an image (data augmentation). Default: `(erase: 0.0, rotate_degrees: 15.0,
+    /// scale: 0.15, shear: 0.2, shift: 0.1)`.
     #[serde(default)]
     pub views: Views,
 }
@@ -129,12 +134,13 @@ fn lr() -> f64 {
     1e-3
 }
 
-/// What training minimises.
+/// Objective of training.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub enum Method {
-    /// Cross-entropy of a linear classifier over the task's classes.
+    /// Supervised training: cross-entropy of a linear classifier over the task's classes.
     Supervised,
-    /// Agreement between two views of an image (Chen et al. 2020).
+    /// SimCLR, training without labels: two views of an image agree more than views of different images (Chen et al.
+    /// 2020).
     SimClr(SimClr),
 }
 
@@ -142,10 +148,10 @@ pub enum Method {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimClr {
-    /// Temperature of the similarities.
+    /// Temperature that similarities of views are divided by. Default: 0.2.
     #[serde(default = "temperature")]
     pub temperature: f64,
-    /// Features of the projection head's output.
+    /// Number of features that the projection head puts out. Default: 64.
     #[serde(default = "projection")]
     pub projection: u32,
 }
@@ -161,36 +167,38 @@ fn projection() -> u32 {
 /// Mean and standard deviation of input channels.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
-    /// What the backbone is usually trained with: `None` for `Pixels` and `Conv4`, `Clip` for CLIP, `ImageNet` for all others.
+    /// Normalisation that the backbone is usually trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip`,
+    /// `ImageNet` for all others.
     #[default]
     Usual,
-    /// Neither.
+    /// No normalisation.
     None,
-    /// ImageNet's: mean 0.485, 0.456, 0.406; standard deviation 0.229, 0.224, 0.225.
+    /// Statistics of ImageNet: mean 0.485, 0.456, 0.406; standard deviation 0.229, 0.224, 0.225.
     ImageNet,
-    /// CLIP's: mean 0.48145466, 0.4578275, 0.40821073; standard deviation 0.26862954, 0.26130258, 0.27577711.
+    /// Statistics of CLIP's images: mean 0.48145466, 0.4578275, 0.40821073; standard deviation 0.26862954, 0.26130258,
+    /// 0.27577711.
     Clip,
-    /// These, one number for each channel.
+    /// Statistics given as numbers, one for each channel.
     MeanStd {
-        /// Subtracted from each channel.
+        /// Numbers that are subtracted from the channels.
         mean: Vec<f32>,
-        /// Divides each channel.
+        /// Numbers that the channels are divided by after that.
         std: Vec<f32>,
     },
 }
 
-/// Which end of the range is light.
+/// Direction of brightness in a network's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Polarity {
-    /// Light is large, as files have it.
+    /// Light pixels are large numbers, as image files have it.
     #[default]
     AsStored,
-    /// Dark is large: ink = 1.
+    /// Dark pixels are large numbers, so that black ink is 1.
     Inverted,
 }
 
 impl ModelSpec {
-    /// How pixels become its input.
+    /// The way from pixels to the network's input.
     pub fn input(&self) -> InputSpec {
         let usual = match self.backbone {
             Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
@@ -209,7 +217,7 @@ impl ModelSpec {
         InputSpec { range: self.range, invert: self.polarity == Polarity::Inverted, mean, std }
     }
 
-    /// Where its features are taken.
+    /// The point of the network where features are taken.
     ///
     /// # Errors
     /// When the backbone has no such layer or cannot pool so.

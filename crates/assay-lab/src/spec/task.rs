@@ -7,44 +7,45 @@ use serde::Deserialize;
 use super::{DatasetSpec, Metric};
 use assay_config::Checker;
 
-/// A task of an experiment.
+/// A task of an experiment: images with labels, and how they are prepared.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSpec {
-    /// Images and labels.
+    /// Dataset that images and labels come from.
     pub dataset: DatasetSpec,
-    /// How images are prepared.
+    /// Preparation of images: their size, their crop and their colours.
     pub image: ImageOptions,
-    /// Which part of the dataset is used; all of it where nothing is said.
+    /// Part of the dataset that is used. Default: all of it.
     #[serde(default)]
     pub subset: SubsetOptions,
-    /// What happens when an image cannot be decoded.
+    /// Treatment of images that cannot be decoded. Default: `Fail`.
     #[serde(default)]
     pub on_bad_image: OnBadImage,
-    /// What a linear probe is chosen and reported by; `Top1` where nothing is said, `MeanAp11` where images show several
-    /// classes.
+    /// Metric by which the protocol `Linear` chooses and reports. Default: `Top1`, or `MeanAp11` where images show
+    /// several classes.
     #[serde(default)]
     pub metric: Option<Metric>,
 }
 
-/// How images are prepared.
+/// Preparation of images: their size, their crop and their colours.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageOptions {
-    /// Side in pixels that `resize` aims at; with `None`, the width and height that images have.
+    /// Side in pixels that `resize` brings images to; with `resize: None`, the width and height that they all have
+    /// already.
     pub size: u32,
-    /// Which side is made `size` pixels long.
+    /// Sides that are made `size` pixels long.
     pub resize: Resize,
-    /// How pixels are weighted, antialiased as Pillow does it.
+    /// Interpolation filter of the resize, antialiased as in Pillow. Default: `Bilinear`.
     #[serde(default = "bilinear")]
     pub filter: Filter,
-    /// Side of the square cut from the centre; `size` where nothing is said.
+    /// Side in pixels of the square that is cut from the centre after the resize. Default: `size`.
     #[serde(default)]
     pub crop: Option<u32>,
-    /// Grey or RGB.
+    /// Colours that images are converted to. Default: `Rgb`.
     #[serde(default = "rgb")]
     pub color: Color,
-    /// What is done before, in order, such as `[Stretch(256, 256, Bicubic)]`.
+    /// Steps before the resize, in order, such as `[Stretch(256, 256, Bicubic)]`. Default: `[]`.
     #[serde(default)]
     pub before: Vec<ImageStep>,
 }
@@ -57,39 +58,39 @@ fn rgb() -> Color {
     Color::Rgb
 }
 
-/// Which part of a dataset is used.
+/// Part of a dataset that is used.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubsetOptions {
-    /// Splits to keep: `Train`, `Val`, `Test`; all where nothing is said.
+    /// Splits that are kept, such as `[Train, Test]`; an empty list keeps all. Default: `[]`.
     #[serde(default)]
     pub splits: Vec<Split>,
-    /// Of each class and split, keep this many, the first by path.
+    /// Number of images kept of each class in each split, the first ones by path. Default: all.
     #[serde(default)]
     pub first_per_class: Option<u32>,
-    /// Of each class and split, keep this many, drawn with `seed`.
+    /// Number of images kept of each class in each split, drawn with `seed`. Default: all.
     #[serde(default)]
     pub limit_per_class: Option<u32>,
-    /// Of each split, keep this share, drawn with `seed`.
+    /// Share of each split that is kept, such as 0.1 (at least one image), drawn with `seed`. Default: all.
     #[serde(default)]
     pub fraction: Option<f64>,
-    /// Seed of the draws.
+    /// Seed of the draws. Default: 0.
     #[serde(default)]
     pub seed: u64,
 }
 
-/// What happens when an image cannot be decoded.
+/// Treatment of images that cannot be decoded. Default: `Fail`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum OnBadImage {
-    /// The step that needs it fails.
+    /// The step that needs the image fails.
     #[default]
     Fail,
-    /// It is left out of the task, and reported.
+    /// The image is left out of the task, and reported.
     Skip,
 }
 
 impl TaskSpec {
-    /// The whole preprocessing up to 8-bit pixels.
+    /// The whole preparation of an image, up to 8-bit pixels.
     pub fn image(&self) -> ImageSpec {
         let ImageOptions { size, resize, filter, crop, color, ref before } = self.image;
         // A filter that is not used must not be in a key.
@@ -98,7 +99,7 @@ impl TaskSpec {
         ImageSpec::new(color, resize, size, filter, crop, before.clone())
     }
 
-    /// Which part of the dataset is used.
+    /// The part of the dataset that is used.
     pub fn subset(&self) -> Subset {
         let SubsetOptions { splits, first_per_class, limit_per_class, fraction, seed } = &self.subset;
         Subset {

@@ -22,10 +22,10 @@ pub const CONV4_WIDTH: u32 = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conv4 {
-    /// Channels of the images: 1 for grey, 3 for RGB. Default: 3.
+    /// Number of channels of the images: 1 for grey, 3 for RGB. Default: 3.
     #[serde(default = "rgb")]
     pub channels: u32,
-    /// Channels of every block. Default: 64.
+    /// Number of channels of every block. Default: 64.
     #[serde(default = "width")]
     pub width: u32,
 }

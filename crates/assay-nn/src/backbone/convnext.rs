@@ -29,11 +29,11 @@ pub enum ConvNeXtSize {
     Base,
     /// Four stages with 3, 3, 27 and 3 blocks of 192, 384, 768 and 1536 channels.
     Large,
-    /// Another size.
+    /// Any other size.
     Custom {
         /// Number of blocks in each of the four stages.
         depths: [u32; 4],
-        /// Channels of the first stage; each later stage has twice as many as the one before.
+        /// Number of channels of the first stage; each later stage has twice as many as the one before.
         width: u32,
     },
 }

@@ -40,7 +40,7 @@ pub use vit::{Clip, DinoV2, ViT, ViTSize};
 /// A network without its classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum Backbone {
-    /// No network: the features are the pixels of the image.
+    /// No network: the features are the pixels of the image. A baseline that needs no weights.
     Pixels,
     /// Conv-4 of few-shot learning (Vinyals et al. 2016): four blocks of 3×3 convolution, normalisation, ReLU and 2×2 max pool; all
     /// numbers of the last map are features.
@@ -53,7 +53,7 @@ pub enum Backbone {
     ResNet44,
     /// ResNet-56 for images of CIFAR; 64 features.
     ResNet56,
-    /// ResNet-18 of torchvision; 512 features.
+    /// ResNet-18 of torchvision (He et al. 2016); 512 features.
     ResNet18,
     /// ResNet-34 of torchvision; 512 features.
     ResNet34,

@@ -9,7 +9,7 @@ use crate::layers::global_average_pool;
 /// Reduction of the map of a layer to one row of features.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum Pool {
-    /// Average over all positions; of a transformer, over its patches, without the class token.
+    /// Global average over all positions; of a transformer, over its patches, without the class token.
     Gap,
     /// Class token of a transformer.
     Cls,

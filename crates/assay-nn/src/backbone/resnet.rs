@@ -45,13 +45,14 @@ pub struct ResNet {
     /// Number of blocks in each of the four stages. Default: `[3, 4, 6, 3]`.
     #[serde(default = "depths")]
     pub depths: [u32; 4],
-    /// Channels of the first stage; each later stage has twice as many as the one before. Default: 64.
+    /// Number of channels of the first stage; each later stage has twice as many as the one before. Default: 64.
     #[serde(default = "width")]
     pub width: u32,
-    /// Groups of the 3×3 convolutions; 32 in ResNeXt-50. Default: 1.
+    /// Number of groups of the 3×3 convolutions; 32 in ResNeXt-50. Default: 1.
     #[serde(default = "groups")]
     pub groups: u32,
-    /// Channels of a group in the first stage when `width` is 64; 4 in ResNeXt-50, 128 in Wide ResNet-50-2. Default: 64.
+    /// Number of channels of a group in the first stage when `width` is 64; 4 in ResNeXt-50, 128 in Wide ResNet-50-2.
+    /// Default: 64.
     #[serde(default = "group_width")]
     pub group_width: u32,
     /// Library whose padding of edges the weights were trained with. Default: `Torch`.

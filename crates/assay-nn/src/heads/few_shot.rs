@@ -11,34 +11,34 @@ use serde::{Deserialize, Serialize};
 
 use super::{matrix, normalise_rows};
 
-/// What a query is compared with.
+/// Rule that classifies a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FewShotClassifier {
-    /// The mean of the support features of each class (Snell et al. 2017).
+    /// The class whose support images have the closest mean of features (Snell et al. 2017).
     #[default]
     NearestMean,
-    /// The closest single support image.
+    /// The class of the closest single support image.
     NearestSupport,
 }
 
-/// How features are compared.
+/// Distance between two rows of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FewShotDistance {
     /// Squared Euclidean distance.
     #[default]
     Euclidean,
-    /// Cosine of the angle.
+    /// Cosine of the angle between them; a larger one is closer.
     Cosine,
 }
 
-/// How an episode is classified.
+/// Classification of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FewShotRule {
-    /// What a query is compared with.
+    /// Rule that classifies a query.
     pub classifier: FewShotClassifier,
-    /// How.
+    /// Distance between a query and what it is compared with.
     pub distance: FewShotDistance,
-    /// Whether features are scaled to length 1 first.
+    /// Scaling of every row of features to length 1, before all else.
     pub normalize: bool,
 }
 

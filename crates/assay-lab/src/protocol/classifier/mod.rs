@@ -18,7 +18,7 @@ use assay_config::Checker;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Classifier {
-    /// Which split is classified; `Whole` for a dataset without splits.
+    /// Split that is classified; `Whole` for a dataset without splits. Default: `Test`.
     pub split: Split,
 }
 

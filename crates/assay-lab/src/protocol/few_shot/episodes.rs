@@ -11,7 +11,7 @@ use crate::steps::{Arrays, LabStep, Runtime, WrittenIn, array};
 /// Draws episodes from a manifest.
 #[derive(Serialize)]
 pub struct DrawEpisodes {
-    /// What is drawn from.
+    /// Samples that are drawn from.
     pub manifest: Content<TaskData>,
     /// Classes in an episode.
     pub ways: u32,
@@ -23,7 +23,7 @@ pub struct DrawEpisodes {
     pub episodes: u32,
     /// Seed of the draws.
     pub seed: u64,
-    /// Whether classes with too few images are left out.
+    /// Leaves out classes with too few images instead of failing.
     pub skip_small_classes: bool,
 }
 
@@ -55,7 +55,7 @@ impl Step<Runtime> for DrawEpisodes {
     }
 }
 
-/// Takes the trials that a dataset brings along.
+/// Takes the episodes that a dataset brings along.
 #[derive(Serialize)]
 pub struct OfficialEpisodes {
     /// The dataset.

@@ -22,23 +22,24 @@ use assay_config::Checker;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FewShot {
-    /// Classes in an episode.
+    /// Number of classes in an episode. Default: 5.
     pub ways: u32,
-    /// Support images of each class.
+    /// Number of labelled (support) images of each class. Default: 5.
     pub shots: u32,
-    /// Query images of each class.
+    /// Number of images of each class that are classified (queries). Default: 15.
     pub queries: u32,
-    /// Number of episodes, or `Official` for a dataset that brings its own; those have their own ways, shots and queries.
+    /// Number of episodes, or `Official` for a dataset that brings its own episodes, with ways, shots and queries of
+    /// theirs. Default: 600.
     pub episodes: EpisodeCount,
-    /// Seed of the draws.
+    /// Seed of the draws of episodes. Default: 0.
     pub seed: u64,
-    /// What a query is compared with.
+    /// Rule that classifies a query. Default: `NearestMean`.
     pub classifier: FewShotClassifier,
-    /// How.
+    /// Distance between two rows of features. Default: `Euclidean`.
     pub distance: FewShotDistance,
-    /// Whether features are scaled to length 1 first.
+    /// Scaling of every row of features to length 1, before all else. Default: false.
     pub normalize: bool,
-    /// What happens to classes with fewer than shots + queries images.
+    /// Treatment of classes with fewer than shots + queries images. Default: `Fail`.
     pub small_classes: SmallClasses,
 }
 
@@ -58,22 +59,22 @@ impl Default for FewShot {
     }
 }
 
-/// What happens to classes that are too small for an episode.
+/// Treatment of classes that are too small for an episode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, Deserialize, JsonSchema)]
 pub enum SmallClasses {
-    /// The experiment is refused.
+    /// The experiment is refused before anything runs.
     #[default]
     Fail,
-    /// They are not drawn.
+    /// Such classes are not drawn.
     Skip,
 }
 
-/// Where episodes come from.
+/// Source of episodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpisodeCount {
-    /// So many are drawn.
+    /// This number of episodes, drawn at random.
     Drawn(u32),
-    /// The dataset brings them along.
+    /// The episodes that the dataset brings along.
     Official,
 }
 

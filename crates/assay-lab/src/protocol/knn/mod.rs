@@ -18,9 +18,9 @@ use assay_config::Checker;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Knn {
-    /// Number of neighbours.
+    /// Number of neighbours that vote. Default: 20.
     pub k: u32,
-    /// Temperature of the votes.
+    /// Temperature of the votes: a small one gives the closest neighbours more weight. Default: 0.07.
     pub temperature: f64,
 }
 

@@ -33,24 +33,26 @@ use self::parts::{Parts, classes_of};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Linear {
-    /// What is fitted.
+    /// Kind of linear classifier that is fitted. Default: `Logistic`.
     pub solver: Solver,
-    /// The values that are tried; those of the solver where nothing is said: for `Logistic` the 45 values of C of the study,
-    /// for `Ridge` λ from 10⁻⁶ to 10⁶ in 25 steps, for `Lda` eight shrinkages from 0 to 0.9.
+    /// Values of the solver's parameter that are tried. Default: for `Logistic` the 45 values of C of Ericsson et al.
+    /// (CVPR 2021), for `Ridge` 25 values of λ from 10⁻⁶ to 10⁶, for `Lda` eight shrinkages from 0 to 0.9.
     pub grid: Option<Grid>,
-    /// How far logistic regression is solved.
+    /// Point at which the solver of `Logistic` stops. Default: `Converged`.
     pub convergence: Convergence,
-    /// Where validation images come from when the dataset has no validation split.
+    /// Part of the training images that becomes the validation split of a dataset without one. Default: `(fraction:
+    /// 0.2, seed: 0)`.
     pub validation: HoldOut,
-    /// Where test images come from when the dataset has no splits at all; the rest is then training images.
+    /// Part of all images that becomes the test split of a dataset without splits; the others are then training images.
+    /// Default: `(fraction: 0.2, seed: 0)`.
     pub test: HoldOut,
-    /// How probabilities are made to mean what they say.
+    /// Images on which probabilities are calibrated. Default: `Validation`.
     pub calibration: CalibrationRule,
-    /// Whether features are scaled to length 1 first.
+    /// Scaling of every row of features to length 1, before all else. Default: false.
     pub normalize: bool,
-    /// How often the test images are resampled for the intervals.
+    /// Number of times that the test images are resampled for the intervals of metrics. Default: 1000.
     pub resamples: u32,
-    /// Seed of the resampling.
+    /// Seed of the resampling. Default: 0.
     pub seed: u64,
 }
 
@@ -70,30 +72,31 @@ impl Default for Linear {
     }
 }
 
-/// What is fitted.
+/// Kind of linear classifier that is fitted. Default: `Logistic`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Solver {
-    /// Multinomial logistic regression, or one yes-or-no question for each class; values are C.
+    /// Logistic regression: multinomial, or one yes-or-no question for each class where images show several; `grid`
+    /// holds values of C, the inverse of the penalty on weights.
     #[default]
     Logistic,
-    /// Ridge regression of ±1; values are λ.
+    /// Ridge regression of ±1; `grid` holds values of λ, the penalty on weights.
     Ridge,
-    /// Linear discriminant analysis; values are shrinkages.
+    /// Linear discriminant analysis; `grid` holds shrinkages of the covariance, from 0 to 1.
     Lda,
-    /// The nearest class mean; there are no values.
+    /// Nearest class mean; there is no `grid`, since nothing is chosen.
     NearestCentroid,
 }
 
 /// Values that are tried.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 pub enum Grid {
-    /// These.
+    /// The values themselves, such as `Values([0.1, 1.0, 10.0])`.
     Values(Vec<f64>),
     /// `count` powers of ten, their exponents evenly spaced from `low` to `high`.
     LogSpace {
-        /// Exponent of the first.
+        /// Exponent of the first value.
         low: f64,
-        /// Exponent of the last.
+        /// Exponent of the last value.
         high: f64,
         /// Number of values.
         count: u32,

@@ -1,4 +1,4 @@
-//! Which samples are fitted, chosen by and tested.
+//! The samples that a probe is fitted on, chosen by and tested on.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,9 @@ use crate::spec::Metric;
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HoldOut {
-    /// Share of the images, rounded down.
+    /// Share of the images, such as 0.2; the number of images is rounded down. Default: 0.2.
     pub fraction: f64,
-    /// Seed of the shuffle.
+    /// Seed of the shuffle. Default: 0.
     pub seed: u32,
 }
 

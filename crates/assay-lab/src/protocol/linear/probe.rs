@@ -1,4 +1,4 @@
-//! What a probe fits, and rows of features that it can be fitted on.
+//! Kinds of linear classifiers, and rows of features that they can be fitted on.
 
 use anyhow::Context as _;
 use assay_nn::normalise_rows;
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::outside::LabelledImages;
 use crate::steps::{Arrays, array};
 
-/// What is fitted.
+/// Kind of linear classifier that is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Probe {
     /// Logistic regression; values are C.
     Logistic {
-        /// How far each value is solved.
+        /// Point at which the solver stops for each value.
         convergence: Convergence,
         /// Version of the solver.
         solver: u32,
@@ -37,19 +37,19 @@ pub enum Probe {
     NearestCentroid,
 }
 
-/// How far logistic regression is solved.
+/// Point at which the solver of logistic regression stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Convergence {
-    /// Until the largest derivative is at most 10⁻⁴ for each image.
+    /// At the solution: the largest derivative is at most 10⁻⁴ for each image.
     #[default]
     Converged,
-    /// As the code of Ericsson et al. (CVPR 2021) with scikit-learn 0.22: at most 100 iterations of L-BFGS for each value,
-    /// each starting where the last one ended.
+    /// Where the code of Ericsson et al. (CVPR 2021) with scikit-learn 0.22 stops: after at most 100 iterations of
+    /// L-BFGS for each value, each of which starts where the one before ended.
     WarmStartUnconverged,
 }
 
 impl Probe {
-    /// What its values are called.
+    /// Name of the parameter whose values are tried.
     pub fn parameter(self) -> &'static str {
         match self {
             Self::Logistic { .. } => "C",
@@ -64,7 +64,7 @@ impl Probe {
         if self == Self::NearestCentroid { &[0.0] } else { grid }
     }
 
-    /// Whether the final fit goes on from the last value of the grid.
+    /// True if the final fit goes on from the last value of the grid.
     pub fn goes_on_from_last(self) -> bool {
         matches!(self, Self::Logistic { convergence: Convergence::WarmStartUnconverged, .. })
     }

@@ -24,13 +24,13 @@ pub enum ViTSize {
     Large,
     /// 1280 features, 32 blocks, 16 attention heads.
     Huge,
-    /// Another size.
+    /// Any other size.
     Custom {
-        /// Features of each token.
+        /// Number of features of each token.
         width: u32,
         /// Number of blocks.
         depth: u32,
-        /// Attention heads of a block; they divide `width`.
+        /// Number of attention heads of a block; `width` is a multiple of it.
         heads: u32,
     },
 }
