@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn where_one_image_shows_several_classes_all_have_marks() {
         use Presence::{Absent, Difficult, Present};
-        let manifest = manifest(&[(0, shown([Present, Difficult, Absent])), (1, Shown::class(2)), (2, Shown::default())]);
+        let manifest =
+            manifest(&[(0, shown([Present, Difficult, Absent])), (1, Shown::class(2)), (2, Shown::default())]);
         let images = LabelledImages::leaf(&manifest, &[0, 1, 2], &[0, 1, 2]);
         let images = images.value();
         let marks = [Present, Difficult, Absent, Absent, Absent, Present, Absent, Absent, Absent];

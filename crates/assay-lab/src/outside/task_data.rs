@@ -260,20 +260,25 @@ mod tests {
     #[test]
     fn repeated_images_are_counted_by_split_and_between_splits() {
         use Split::{Test, Train, Val, Whole};
-        let notes = |samples: &[(u32, Split)]| {
-            repeated(&manifest(samples.iter().map(|(image, split)| sample(*image, *split))))
-        };
+        let notes =
+            |samples: &[(u32, Split)]| repeated(&manifest(samples.iter().map(|(image, split)| sample(*image, *split))));
         let none: [&str; 0] = [];
         assert_eq!(notes(&[(0, Train), (1, Train), (2, Val), (3, Test)]), none);
-        assert_eq!(notes(&[(0, Train), (0, Val), (0, Test), (1, Train), (1, Test), (2, Val)]), [
-            "1 images are in both Train and Val",
-            "2 images are in both Train and Test",
-            "1 images are in both Val and Test",
-        ]);
-        assert_eq!(notes(&[(0, Train), (0, Train), (0, Train), (1, Train), (1, Train), (2, Test), (2, Test)]), [
-            "3 samples of Train have the same image as another of that split",
-            "1 samples of Test have the same image as another of that split",
-        ]);
+        assert_eq!(
+            notes(&[(0, Train), (0, Val), (0, Test), (1, Train), (1, Test), (2, Val)]),
+            [
+                "1 images are in both Train and Val",
+                "2 images are in both Train and Test",
+                "1 images are in both Val and Test",
+            ]
+        );
+        assert_eq!(
+            notes(&[(0, Train), (0, Train), (0, Train), (1, Train), (1, Train), (2, Test), (2, Test)]),
+            [
+                "3 samples of Train have the same image as another of that split",
+                "1 samples of Test have the same image as another of that split",
+            ]
+        );
         assert_eq!(notes(&[(0, Whole), (0, Whole)]), none, "without splits nothing leaks");
     }
 
@@ -298,9 +303,8 @@ mod tests {
 
     #[test]
     fn a_shard_is_named_by_its_images_alone() {
-        let names = |samples: Vec<Sample>| {
-            data(manifest(samples)).shards.iter().map(External::digest).collect::<Vec<_>>()
-        };
+        let names =
+            |samples: Vec<Sample>| data(manifest(samples)).shards.iter().map(External::digest).collect::<Vec<_>>();
         let before = names((0..1500).map(|i| sample(i, Split::Train)).collect());
         let moved = names((0..1500).map(|i| Sample { targets: Targets::class(7), ..sample(i, Split::Test) }).collect());
         assert_eq!(before, moved, "a label or a path is not in the name");
@@ -353,7 +357,8 @@ mod tests {
             Vec::new(),
         );
         let message = |path: &str, source: &str| {
-            let sample = Sample { path: path.to_owned(), source: ImageSource::File(source.into()), ..sample(0, Split::Test) };
+            let sample =
+                Sample { path: path.to_owned(), source: ImageSource::File(source.into()), ..sample(0, Split::Test) };
             format!("{:#}", prepare(&sample, &spec, None).unwrap_err())
         };
         let outside = message("a/1.png", "/nowhere/images/a/1.png");

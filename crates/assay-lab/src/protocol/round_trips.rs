@@ -100,16 +100,16 @@ fn linear() -> impl Strategy<Value = Linear> {
 fn curve() -> impl Strategy<Value = GridCurve> {
     let point = (option::of(finite()), finite(), option::of(solver()));
     let point = point.prop_map(|(value, score, solver)| GridPoint { value, score, solver });
-    ("[a-zA-Z]{0,8}", metric(), vec(point, 0..5))
-        .prop_map(|(parameter, metric, points)| GridCurve { parameter, metric, points })
+    ("[a-zA-Z]{0,8}", metric(), vec(point, 0..5)).prop_map(|(parameter, metric, points)| GridCurve {
+        parameter,
+        metric,
+        points,
+    })
 }
 
 fn labels(n: usize, k: usize) -> impl Strategy<Value = Labels> {
     let shown = proptest::sample::select(vec![Presence::Absent, Presence::Difficult, Presence::Present]);
-    prop_oneof![
-        vec(0..k as u32, n).prop_map(Labels::Classes),
-        vec(shown, n * k).prop_map(Labels::MultiLabel)
-    ]
+    prop_oneof![vec(0..k as u32, n).prop_map(Labels::Classes), vec(shown, n * k).prop_map(Labels::MultiLabel)]
 }
 
 fn predictions() -> impl Strategy<Value = Predictions> {

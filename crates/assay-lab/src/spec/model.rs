@@ -296,7 +296,8 @@ mod tests {
             assert_eq!((mean.len(), invert, range), (std.len(), false, Range::Unit));
         }
         let own = serde_json::json!({ "MeanStd": { "mean": [0.5], "std": [0.25] } });
-        let own = model(serde_json::json!({ "backbone": "Pixels", "normalization": own, "polarity": "Inverted" })).input();
+        let own =
+            model(serde_json::json!({ "backbone": "Pixels", "normalization": own, "polarity": "Inverted" })).input();
         assert_eq!((own.mean, own.std, own.invert), (vec![0.5], vec![0.25], true));
     }
 
