@@ -109,7 +109,10 @@ impl Planner<'_> {
         let at = names.path(WrittenIn::Weights);
         let data = self.task_data(&trained.on)?;
         let image = self.experiment.tasks[&trained.on].image();
-        fits(model, &image).map_err(|message| PlanError::wrong(format!("{at}.on"), message, None))?;
+        fits(model, &image).map_err(|message| {
+            let message = format!("model {name:?} cannot be trained on {:?}: {message}", trained.on);
+            PlanError::wrong(format!("{at}.on"), message, None)
+        })?;
         let images = data.manifest.samples.len();
         if images < trained.batch as usize {
             let message =
