@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::fs;
 
 use assay_data::{Episodes, Presence};
-use assay_engine::{Artifact, Json};
+use assay_engine::{Artifact, ArtifactFiles, Json};
 use assay_nn::{Dtype, RawTensor};
 use assay_probe::Linear;
 use assay_stats::metrics::{METRICS, MetricId};
@@ -25,18 +24,17 @@ use crate::steps::{Features, WeightsArtifact};
 
 /// The files of an artifact.
 fn files_of<T: Artifact>(value: &T) -> BTreeMap<String, Vec<u8>> {
-    let folder = tempfile::tempdir().unwrap();
-    value.write(folder.path()).unwrap();
-    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
-    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+    let mut files = ArtifactFiles::default();
+    value.write(&mut files).unwrap();
+    files.names().map(|name| (name.to_owned(), files.get(name).unwrap().into_owned())).collect()
 }
 
 fn read<T: Artifact>(files: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<T> {
-    let folder = tempfile::tempdir().unwrap();
+    let mut all = ArtifactFiles::default();
     for (name, bytes) in files {
-        fs::write(folder.path().join(name), bytes).unwrap();
+        all.put(name.clone(), bytes.clone()).unwrap();
     }
-    T::read(folder.path())
+    T::read(&all)
 }
 
 /// Writes a value and reads it back; then reads it with each of its files cut in half, and without each.
