@@ -105,7 +105,7 @@ fn describe(planned: &Planned) -> String {
             let _ = write!(text, " = {}", node.also.join(" = "));
         }
         let _ = write!(text, "  {}", node.kind);
-        let inputs = inputs(&serde_json::from_str(&node.recipe).unwrap());
+        let inputs = inputs(&serde_json::from_str(&node.recipe()).unwrap());
         if !inputs.is_empty() {
             let names: Vec<&str> = inputs.iter().map(|key| labels[key].as_str()).collect();
             let _ = write!(text, "  <- {}", names.join(", "));
