@@ -213,7 +213,7 @@ fn a_dataset_can_be_looked_at() {
     let mut command = place.command(&["data", "check", "dtd", "--file", catalogue.to_str().unwrap()]);
     let missing = Outcome::from(command.env("ASSAY_DATA", place.path()).output().unwrap()).fails(1).stdout;
     assert!(missing.contains("DTD does not exist") && missing.contains("labels/{train,val,test}1.txt"), "{missing}");
-    let listed = place.assay(&["tasks"]).ok().stdout;
+    let listed = place.assay(&["tasks"]).ok().stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         listed.contains("397 classes; images: Train 19850, Test 19850; metric: Top1; licence: research"),
         "{listed}"

@@ -132,8 +132,8 @@ fn place_of(sites: &[Site]) -> (String, String) {
     let joined =
         by_base.iter().map(|(base, items)| Site { base: (*base).to_owned(), item: items.join(", ") }.to_string());
     let place = joined.collect::<Vec<_>>().join("; ");
-    let words = place.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-    let name = words.last().unwrap_or_default().to_owned();
+    let mut words = place.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let name = words.next_back().unwrap_or_default().to_owned();
     (place, name)
 }
 
