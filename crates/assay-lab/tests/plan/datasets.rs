@@ -142,8 +142,8 @@ fn images_of_several_classes_are_for_probes_alone() {
     e.ron:5:40: on task "voc": `Lda` is for images of one class each, and these show several
     e.ron:5:67: on task "voc": `NearestCentroid` is for images of one class each, and these show several
     "#);
-    assert_snapshot!(shown(&place(", metric: Top1", r#""l": Linear()"#)), @r#"
-    e.ron:3:137: `Top1` does not fit: the images of task "voc" show several classes
+    assert_snapshot!(shown(&place("\n, metric: Top1", r#""l": Linear()"#)), @r#"
+    e.ron:4:11: `Top1` does not fit: the images of task "voc" show several classes
         help: use `MeanAp11`, `MeanAp11Kit` or `MeanAp`, or leave it out
     "#);
     assert_snapshot!(shown(&place("", r#""l": Linear()"#)), @r#"
