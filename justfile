@@ -50,15 +50,6 @@ pretrain:
     cargo run --release -- export experiments/pretrain.ron conv4-simclr experiments/weights/conv4-simclr.safetensors
     cargo run --release -- export experiments/pretrain.ron conv4-supervised experiments/weights/conv4-supervised.safetensors
 
-# Begins a protocol: writes its file and says which three lines to add.
+# Begins a protocol as a copy of the simplest one, which can be planned and run at once.
 new-protocol name:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    file=$(echo "$1" | sed -E 's/([a-z0-9])([A-Z])/\1_\2/g' | tr 'A-Z' 'a-z')
-    path="crates/assay-lab/src/protocol/$file.rs"
-    [ ! -e "$path" ] || { echo "$path exists" >&2; exit 1; }
-    sed -e "s/Classifier/$1/g" -e "s/classifier/$file/g" crates/assay-lab/src/protocol/classifier.rs > "$path"
-    echo "wrote $path as a copy of Classifier; now add to crates/assay-lab/src/protocol/mod.rs:"
-    echo "    mod $file;"
-    echo "    $1($file::$1),                       in enum Protocol, with a line of documentation"
-    echo "    Self::$1(protocol) => protocol,      in inner()"
+    .ci/new-protocol "$@"
