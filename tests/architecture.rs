@@ -89,9 +89,24 @@ fn the_phases_of_the_laboratory_do_not_import_each_other_in_circles() {
 fn no_feature_asks_for_spirv() {
     for name in ["assay-nn", "assay-lab", "assay-cli"] {
         let text = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        for line in lines.filter(|line| line.contains("vulkan") || line.contains("spirv")) {
-            panic!("{name} has {line}");
+        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+        let asking = lines.find(|line| line.contains("vulkan") || line.contains("spirv"));
+        assert_eq!(asking, None, "{name}");
+    }
+}
+
+#[test]
+fn every_end_to_end_test_is_built() {
+    let manifest = fs::read_to_string(root().join("crates/assay-cli/Cargo.toml")).unwrap();
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let target = format!("[[test]]\nname = \"{name}\"\npath = \"../../tests/{name}.rs\"\n");
+            assert!(
+                manifest.contains(&target),
+                "crates/assay-cli/Cargo.toml lacks\n{target}so tests/{name}.rs never runs"
+            );
         }
     }
 }

@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use support::Workspace;
@@ -24,9 +22,10 @@ fn trained(place: &Workspace, model: &str) -> (Vec<u8>, Vec<f64>) {
     let steps = plan["steps"].as_array().unwrap();
     let key =
         steps.iter().find(|s| s["label"] == format!("train/{model}")).unwrap()["key"].as_str().unwrap().to_owned();
-    let folder: PathBuf = place.path().join("cache/steps/weights").join(&key[..2]).join(&key);
-    let losses = serde_json::from_slice(&fs::read(folder.join("losses.json")).unwrap()).unwrap();
-    (fs::read(folder.join("weights.safetensors")).unwrap(), losses)
+    let store = assay_engine::Store::peek(&place.path().join("cache"));
+    let entry = store.entry("weights", key.parse().unwrap()).unwrap().unwrap();
+    let losses = serde_json::from_slice(&entry.files.get("losses.json").unwrap()).unwrap();
+    (entry.files.get("weights.safetensors").unwrap().into_owned(), losses)
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -75,6 +75,13 @@ pub fn is_interactive() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// Writes bytes that are no text for people to standard output, as they are.
+pub fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Writes a text for people to standard output. Names in it have been made printable by whoever put them there; whatever a
 /// terminal would still obey is escaped here.
 pub fn print(text: &str) -> std::io::Result<()> {

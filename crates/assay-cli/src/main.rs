@@ -8,6 +8,7 @@ mod commands;
 mod environment;
 mod progress;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -57,8 +58,18 @@ impl From<std::io::Error> for CliError {
     }
 }
 
+/// The command line with `export weights` for the shorter `export`.
+fn spelled_out(mut words: Vec<OsString>) -> Vec<OsString> {
+    let is_export = words.get(1).is_some_and(|word| word == "export");
+    let is_short = words.get(2).is_some_and(|word| !commands::EXPORT_WORDS.iter().any(|known| word == known));
+    if is_export && is_short {
+        words.insert(2, "weights".into());
+    }
+    words
+}
+
 fn main() -> ExitCode {
-    match Arguments::parse().command.run() {
+    match Arguments::parse_from(spelled_out(std::env::args_os().collect())).command.run() {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Interrupted) => ExitCode::from(130),

@@ -118,7 +118,7 @@ impl State {
                 self.running.remove(label);
             }
             Event::Skipped { .. } => self.done += 1,
-            Event::Waiting { .. } | Event::Diverged { .. } | Event::Warning { .. } => return line,
+            Event::Waiting { .. } | Event::Diverged { .. } | Event::Damaged(_) | Event::Warning { .. } => return line,
         }
         line.map(|line| format!("{}{line}", self.counter(1)))
     }
@@ -175,6 +175,7 @@ fn describe(event: &Event) -> Option<String> {
                 kept.short()
             )
         }
+        Event::Damaged(damage) => format!("warning: {}; it is made again", printable(&damage.to_string())),
         Event::Warning { label, message } => format!("warning: {}: {message}", printable(label)),
     })
 }

@@ -77,7 +77,7 @@ impl Archive {
         Ok(found)
     }
 
-    /// The path of the archive.
+    /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

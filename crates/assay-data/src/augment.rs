@@ -4,7 +4,7 @@ use assay_stats::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Bounds of the random changes that make a view of an image. All zero gives the image itself.
+/// Limits of how far a view may be from the image. All zero gives the image itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Views {
@@ -28,7 +28,7 @@ impl Default for Views {
 }
 
 impl Views {
-    /// A random view of `image` (channels × side × side), sampled bilinearly; outside the image, its edge goes on.
+    /// Draws a random view of `image` (channels × side × side), sampled bilinearly; outside the image, its edge goes on.
     pub fn draw(&self, image: &[f32], channels: usize, side: usize, stream: &mut Stream) -> Vec<f32> {
         let mut around = |most: f64| if most == 0.0 { 0.0 } else { stream.uniform(-most, most) };
         let angle = around(self.rotate_degrees.to_radians());

@@ -14,7 +14,7 @@ use crate::png_chunks::without_profiles;
 /// same [`ImageSpec`](crate::ImageSpec) give other pixels, or an image is refused that was not, or the reverse.
 pub const PIXELS: u32 = 2; // 1 – decoders in Rust for JPEG; 2 – libjpeg
 
-/// Colours of a picture.
+/// The values of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Color {
     /// Shades of grey: luma by ITU-R 601-2, as Pillow's mode `L`; one channel.
@@ -24,7 +24,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Values in a pixel.
+    /// Counts the values in a pixel.
     pub fn channels(self) -> usize {
         match self {
             Self::Grey => 1,
@@ -33,7 +33,7 @@ impl Color {
     }
 }
 
-/// Why an image cannot be used.
+/// Reasons why an image cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file could not be read at all.
@@ -60,8 +60,8 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// Tells whether the content itself is at fault, so that the same bytes fail again. A file that changed, or could
-    /// not be read this time, says nothing about the image that was planned.
+    /// Tells whether the content itself is at fault, so that the same bytes fail again. A file that changed, or could not be read
+    /// this time, says nothing about the image that was planned.
     pub fn is_of_the_content(&self) -> bool {
         !matches!(self, Self::Unreadable(_) | Self::Changed)
     }
@@ -145,7 +145,7 @@ impl Picture {
         Self { width, height, channels, data }
     }
 
-    /// The picture in `color`: grey from RGB by (19595 R + 38470 G + 7471 B + 2¹⁵) / 2¹⁶, as Pillow's `rgb2l`.
+    /// Converts the picture to `color`: grey from RGB by (19595 R + 38470 G + 7471 B + 2¹⁵) / 2¹⁶, as Pillow's `rgb2l`.
     pub fn into_color(self, color: Color) -> Self {
         let data = match (self.channels, color) {
             (1, Color::Grey) | (3, Color::Rgb) => return self,
@@ -156,7 +156,7 @@ impl Picture {
     }
 }
 
-/// Tells whether the bytes are a BMP without width or height, which the decoder calls a feature that it does not have.
+/// Tells whether it is a BMP without width or height, which the decoder calls a feature that it does not have.
 fn is_empty_bitmap(bytes: &[u8]) -> bool {
     let is_zero = |at: usize| bytes.get(at..at + 4) == Some(&[0; 4]);
     bytes.starts_with(b"BM") && (is_zero(18) || is_zero(22))

@@ -91,7 +91,7 @@ impl TargetFile {
     }
 }
 
-/// The vector made 1 long, or none when its length is not between `least` and `most`.
+/// Makes a vector 1 long, or none when its length is not between `least` and `most`.
 pub(crate) fn unit(v: [f32; 3], least: f32, most: f32) -> [f32; 3] {
     let length = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt();
     if (least..=most).contains(&length) { v.map(|x| x / length) } else { NormalMap::NONE }
@@ -142,7 +142,7 @@ impl RawPng {
         Ok(Self { width, height, color: info.color_type, depth: info.bit_depth, data })
     }
 
-    /// One value a pixel; where a byte holds several, the first is in its upper bits, and rows begin with a byte of their own.
+    /// Gives one value a pixel; where a byte holds several, the first is in its upper bits, and rows begin with a byte of their own.
     fn values(&self) -> Vec<u8> {
         let bits = self.depth as usize;
         let row_bytes = (self.width * bits).div_ceil(8);

@@ -7,13 +7,14 @@ use crate::regular::open_regular;
 
 /// Digests of files, and results that depend on nothing but digests. The caller may keep both.
 pub trait Digests: Sync {
-    /// Digest of a file's content. `table` groups files that are asked for together.
+    /// Computes the digest of a file's content. `table` groups files that are asked for together.
     ///
     /// # Errors
     /// When the file cannot be read.
     fn file(&self, table: &str, path: &Path) -> io::Result<blake3::Hash>;
 
-    /// The bytes that `compute` gives, which depend on `inputs` alone.
+    /// Gives the bytes that `compute` gives, which depend on `inputs` alone, and on `purpose`, which carries the version of
+    /// whatever computes them.
     ///
     /// # Errors
     /// Those of `compute`.

@@ -4,7 +4,7 @@ use assay_stats::Stream;
 
 use crate::manifest::Manifest;
 
-/// Rules by which episodes are drawn.
+/// Rules of drawing episodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpisodeShape {
     /// Classes in an episode.
@@ -17,7 +17,7 @@ pub struct EpisodeShape {
     pub episodes: u32,
     /// Seed of the draws.
     pub seed: u64,
-    /// Leave out classes with fewer than shots + queries images, instead of refusing them.
+    /// True if classes with fewer than shots + queries images are left out, instead of refused.
     pub skip_small_classes: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct Episodes {
     pub support: Vec<u32>,
     /// episodes × queries.
     pub queries: Vec<u32>,
-    /// The right way of each query.
+    /// The right way of each query, from 0.
     pub query_ways: Vec<u32>,
 }
 
@@ -69,13 +69,13 @@ fn counted(n: usize) -> String {
     if n == 1 { "one class has".to_owned() } else { format!("{n} classes have") }
 }
 
-/// Why a list of episodes cannot be one of these samples.
+/// The fault of a list of episodes that cannot be one of these samples.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the list of episodes is damaged: {0}")]
 pub struct DamagedEpisodes(String);
 
 impl Episodes {
-    /// Number of episodes.
+    /// Counts the episodes.
     pub fn len(&self) -> usize {
         self.support.len() / self.ways.saturating_mul(self.shots).max(1)
     }
@@ -111,12 +111,12 @@ impl Episodes {
         }
     }
 
-    /// Tells whether there is no episode.
+    /// Tells whether there is none.
     pub fn is_empty(&self) -> bool {
         self.support.is_empty()
     }
 
-    /// Queries in an episode.
+    /// Counts the queries of an episode.
     pub fn queries_each(&self) -> usize {
         self.queries.len() / self.len().max(1)
     }
@@ -151,7 +151,7 @@ impl Episodes {
         Ok(drawn)
     }
 
-    /// The episodes that the dataset brings along.
+    /// Takes the episodes that the dataset brings along.
     ///
     /// # Errors
     /// When there are none, or they are not all alike.
@@ -175,7 +175,7 @@ impl Episodes {
     }
 }
 
-/// Samples of each class that is large enough.
+/// Lists the samples of each class that is large enough.
 fn large_classes(manifest: &Manifest, shape: &EpisodeShape) -> Result<Vec<Vec<u32>>, EpisodeError> {
     let lists = manifest.by_class();
     let each = shape.shots + shape.queries;

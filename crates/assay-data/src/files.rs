@@ -37,7 +37,7 @@ impl Files {
         Ok(Self { source: source.to_owned(), base: String::new(), all: Arc::new(list(source)?.into_iter().collect()) })
     }
 
-    /// The same files seen from the folder that holds `marker` (a file or folder inside): the one nearest to the top.
+    /// Gives the same files seen from the folder that holds `marker` (a file or folder inside): the one nearest to the top.
     ///
     /// # Errors
     /// When it is nowhere.
@@ -54,27 +54,27 @@ impl Files {
         Ok(Self { source: self.source.clone(), base, all: Arc::clone(&self.all) })
     }
 
-    /// The same files seen from a folder inside this one.
+    /// Gives the same files seen from a folder inside this one.
     pub fn inside(self, folder: &str) -> Self {
         Self { base: format!("{}{folder}/", self.base), ..self }
     }
 
-    /// The folder or archive that holds the files.
+    /// The folder or archive.
     pub fn source(&self) -> &Path {
         &self.source
     }
 
-    /// Tells whether there is a file at this path.
+    /// Tells whether there is such a file.
     pub fn has(&self, path: &str) -> bool {
         self.get(path).is_some()
     }
 
-    /// The place of a file, if it is there.
+    /// Finds a file, if it is there.
     pub fn get(&self, path: &str) -> Option<&ImageSource> {
         self.all.get(&format!("{}{path}", self.base))
     }
 
-    /// Paths of the files in a folder, sorted, given as [`get`](Self::get) takes them; `folder` is empty or ends in `/`.
+    /// Lists the paths of the files in a folder, sorted, given as [`get`](Self::get) takes them; `folder` is empty or ends in `/`.
     pub fn under<'f>(&'f self, folder: &str) -> impl Iterator<Item = &'f str> {
         let prefix = format!("{}{folder}", self.base);
         let base = self.base.len();
@@ -82,12 +82,12 @@ impl Files {
         from.take_while(move |(name, _)| name.starts_with(&prefix)).map(move |(name, _)| &name[base..])
     }
 
-    /// The name of a file in messages.
+    /// Gives the name of a file for messages.
     pub fn name(&self, path: &str) -> String {
         self.source.join(format!("{}{path}", self.base)).display().to_string()
     }
 
-    /// Content of a list or an annotation.
+    /// Reads a list or an annotation.
     ///
     /// # Errors
     /// When it is missing or unreasonably large.
@@ -96,7 +96,7 @@ impl Files {
         read(source).with_context(|| format!("reading {}", self.name(path)))
     }
 
-    /// The same as text.
+    /// Reads the same as text.
     ///
     /// # Errors
     /// When it is missing, unreasonably large or not UTF-8.
@@ -104,7 +104,7 @@ impl Files {
         String::from_utf8(self.bytes(path)?).with_context(|| format!("{} is not a text", self.name(path)))
     }
 
-    /// The lines of a text that are not empty, without the space around them.
+    /// Reads the lines of a text that are not empty, without the space around them.
     ///
     /// # Errors
     /// Those of [`text`](Self::text).
@@ -118,7 +118,7 @@ impl Files {
             .collect())
     }
 
-    /// Digests of the contents of some files.
+    /// Computes digests of the contents of some files.
     ///
     /// # Errors
     /// When one cannot be read.
@@ -137,7 +137,7 @@ pub(crate) fn read(source: &ImageSource) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Version of the facts remembered of members of archives; raise it when other bytes are read of the same archive.
+/// Version of what is remembered of members of archives; raise it when other bytes are read of the same archive.
 const ARCHIVE_READER: u32 = 1;
 
 /// Lists the files of a folder or an archive, sorted by path.
@@ -166,7 +166,7 @@ pub(crate) fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Digests of the contents of `sources`, which are all from `source`.
+/// Computes digests of the contents of `sources`, which are all from `source`.
 pub(crate) fn content_digests(
     source: &Path,
     sources: &[&ImageSource],

@@ -22,7 +22,7 @@ pub struct Geometry {
 pub struct Axis {
     /// Prepared pixels for each source pixel; negative when the axis is turned round.
     pub scale: f64,
-    /// Place of the edge of the source in the prepared picture.
+    /// The edge of the source in the prepared picture, in pixels.
     pub offset: f64,
 }
 
@@ -35,7 +35,7 @@ enum Step {
     FlipHorizontally,
 }
 
-/// Sampling of a map of normals when it is resized.
+/// Ways of sampling a map of normals when it is resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormalSampling {
     /// The closest pixel, as masks.
@@ -46,7 +46,7 @@ pub enum NormalSampling {
 }
 
 impl Geometry {
-    /// The picture as it is in the file.
+    /// Begins with the picture as it is in the file.
     pub fn identity(width: usize, height: usize) -> Self {
         let axis = Axis { scale: 1.0, offset: 0.0 };
         Self { source: [width, height], size: [width, height], axes: [axis; 2], steps: Vec::new() }
@@ -101,17 +101,17 @@ impl Geometry {
         (self.source[0], self.source[1])
     }
 
-    /// The change of x coordinates.
+    /// The map of x.
     pub fn x(&self) -> Axis {
         self.axes[0]
     }
 
-    /// The change of y coordinates.
+    /// The map of y.
     pub fn y(&self) -> Axis {
         self.axes[1]
     }
 
-    /// The box in the prepared picture, cut at its borders; `None` when nothing of it is left, or it has no area.
+    /// Gives the box in the prepared picture, cut at its borders; `None` when nothing of it is left, or it has no area.
     pub fn map_box(&self, object: &BoundingBox) -> Option<BoundingBox> {
         let side = |axis: usize, from: f32, to: f32| {
             let Axis { scale, offset } = self.axes[axis];
@@ -122,7 +122,7 @@ impl Geometry {
         (x1 > x0 && y1 > y0).then_some(BoundingBox { x0, y0, x1, y1, ..*object })
     }
 
-    /// The mask of the prepared picture: every resize takes the nearest pixel, as Pillow's `NEAREST` does, and padding belongs
+    /// Gives the mask of the prepared picture: every resize takes the nearest pixel, as Pillow's `NEAREST` does, and padding belongs
     /// to no class.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Geometry {
         Ok(ClassMap { width: grid.width, height: grid.height, classes: grid.cells })
     }
 
-    /// The normals of the prepared picture. Padding has none; a change of left and right turns x round.
+    /// Gives the normals of the prepared picture. Padding has none; a change of left and right turns x round.
     ///
     /// # Errors
     /// When the map has another size than the picture in the file.
@@ -229,7 +229,7 @@ impl Grid<[f32; 3]> {
 /// Two places with their weights.
 type Neighbours = [(usize, f32); 2];
 
-/// For each output pixel, the input pixels on either side of its centre.
+/// Finds for each output pixel the input pixels on either side of its centre.
 fn neighbours(input: usize, output: usize) -> Vec<Neighbours> {
     let scale = input as f64 / output as f64;
     let place = |at: usize| {

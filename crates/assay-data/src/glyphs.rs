@@ -19,7 +19,7 @@ pub struct Glyphs {
     pub characters: u32,
     /// Drawings of each character, one by each drawer.
     pub drawers: u32,
-    /// Number of the drawers, the last ones, who form the test split; zero makes no splits.
+    /// Number of drawers, the last ones, that form the test split; zero makes no splits.
     pub test_drawers: u32,
     /// Different seeds give different alphabets.
     pub seed: u64,
@@ -33,7 +33,7 @@ type Point = (f64, f64);
 const STEPS: usize = 8;
 
 impl Glyphs {
-    /// The list of drawings; nothing is drawn yet. Classes are called `alphabetNN/characterNN`.
+    /// Lists the drawings; nothing is drawn yet. Classes are called `alphabetNN/characterNN`.
     pub fn manifest(&self) -> Manifest {
         let shared = std::sync::Arc::new(self.clone());
         let mut manifest = Manifest::default();
@@ -66,8 +66,7 @@ impl Glyphs {
         (index / per_alphabet, index % per_alphabet / self.drawers, index % self.drawers)
     }
 
-    /// Digest of everything that a drawing is made from, which takes the place of a digest of its pixels. `1` rises
-    /// when drawings change.
+    /// Digest of what a drawing is made from; it takes the place of the digest of its pixels. `1` rises when drawings change.
     fn digest(&self, alphabet: u32, character: u32, drawer: u32) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"assay glyph 1");
@@ -130,7 +129,7 @@ fn free_strokes(stream: &mut Stream, seed: u64, alphabet: u64) -> Vec<Vec<Point>
         .collect()
 }
 
-/// Handwriting of one person.
+/// The hand of one person.
 struct Hand {
     /// Columns of the 2×2 matrix that slants, turns and stretches.
     matrix: [f64; 4],

@@ -49,8 +49,7 @@ fn decode_whole(bytes: &[u8]) -> Result<Option<Picture>, ImageError> {
     Ok(Some(Picture { width, height, channels, data }))
 }
 
-/// Tells whether an end of image follows the last start of a scan; within a scan the two bytes of a marker do not
-/// occur.
+/// Tells whether an end of image follows the last start of a scan; within a scan the two bytes of a marker do not occur.
 fn has_end(bytes: &[u8]) -> bool {
     let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
     last(0xd9) > last(0xda)

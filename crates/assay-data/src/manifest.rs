@@ -8,7 +8,7 @@ use crate::decode::{Color, ImageError, Picture};
 use crate::source::ImageSource;
 use crate::target::{Label, Presence, Targets};
 
-/// Part of a dataset that a sample belongs to.
+/// The part of a dataset that a sample belongs to.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -28,13 +28,13 @@ pub enum Split {
 pub struct Sample {
     /// Path below the root of the dataset, for people.
     pub path: String,
-    /// Digest of the image file's content.
+    /// Digest of the image's content: of the file, the member, the cell of the table, or the planes.
     pub digest: blake3::Hash,
-    /// Targets: everything known of what the image shows.
+    /// The class, boxes and maps that it has.
     pub targets: Targets,
-    /// Split that the sample belongs to.
+    /// The split.
     pub split: Split,
-    /// Place of the image.
+    /// The place of the image.
     pub source: ImageSource,
 }
 
@@ -48,12 +48,12 @@ impl Sample {
         self.source.picture(&self.digest, color)
     }
 
-    /// The class of the whole image, or its classes.
+    /// Gives the class of the whole image, or its classes.
     pub fn label(&self) -> Option<&Label> {
         self.targets.label.as_ref()
     }
 
-    /// The class of the image, where it has one alone.
+    /// Gives its class, where it has one alone.
     pub fn class(&self) -> Option<u32> {
         match self.targets.label {
             Some(Label::Class(class)) => Some(class),
@@ -80,14 +80,14 @@ pub struct Manifest {
     pub samples: Vec<Sample>,
     /// Episodes that come with the dataset.
     pub official: Vec<OfficialEpisode>,
-    /// Notes on the files for a person: counts that are not those published, and the like.
+    /// Notes for a person: counts that are not those published, and the like.
     pub notes: Vec<String>,
 }
 
-/// Samples of a dataset that a task uses.
+/// The choice of samples that a task uses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subset {
-    /// Splits to keep; empty keeps all.
+    /// Splits to keep; empty keeps all. Default: all.
     pub splits: Vec<Split>,
     /// Number of samples kept of each class in each split, the first ones by path; absent keeps all.
     pub first_per_class: Option<u32>,
@@ -100,7 +100,7 @@ pub struct Subset {
 }
 
 impl Manifest {
-    /// Digest of everything that can change a result: contents of images and target files, labels, boxes, splits and official
+    /// Computes the digest of everything that can change a result: contents of images and target files, labels, boxes, splits and official
     /// episodes, in order. Names of files and folders are not in it.
     pub fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
@@ -147,7 +147,7 @@ impl Manifest {
         }
     }
 
-    /// The part of it that a task uses, in the order it has. Class indices stay; official episodes are kept only when every
+    /// Keeps the part of it that a task uses, in the order it has. Class indices stay; official episodes are kept only when every
     /// sample is. Samples without a class of their own count as of one class.
     pub fn subset(self, subset: &Subset) -> Self {
         if *subset == Subset::default() {
@@ -190,7 +190,7 @@ impl Manifest {
         self.samples.iter().any(|s| matches!(s.label(), Some(Label::MultiLabel(_))))
     }
 
-    /// For each class, how many of these samples show it.
+    /// Counts for each class the samples among these that show it.
     pub fn images_showing(&self, samples: &[u32]) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for sample in samples {
@@ -206,7 +206,7 @@ impl Manifest {
         counts
     }
 
-    /// Indices of the samples of each class.
+    /// Lists the samples of each class by index.
     pub fn by_class(&self) -> Vec<Vec<u32>> {
         let mut lists = vec![Vec::new(); self.classes.len()];
         for (i, sample) in self.samples.iter().enumerate() {
@@ -217,7 +217,7 @@ impl Manifest {
         lists
     }
 
-    /// Number of samples in a split.
+    /// Counts the samples of a split.
     pub fn count(&self, split: Split) -> usize {
         self.samples.iter().filter(|s| s.split == split).count()
     }

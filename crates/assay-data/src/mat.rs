@@ -41,7 +41,7 @@ const COMPRESSED: u32 = 15;
 const UTF8: u32 = 16;
 const UTF16: u32 = 17;
 
-/// The variables of a file, by name.
+/// Reads the variables of a file, by name.
 ///
 /// # Errors
 /// When it is no MATLAB file of version 5, is damaged, or unpacks to too much.
@@ -73,7 +73,7 @@ pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<Vec<(String, Value)>> {
     Ok(variables)
 }
 
-/// One variable.
+/// Reads one variable.
 ///
 /// # Errors
 /// Those of [`read`], or when it is not there.
@@ -151,7 +151,7 @@ fn text(kind: u32, data: &[u8]) -> anyhow::Result<String> {
     Ok(String::from_utf16_lossy(&units))
 }
 
-/// The content of a matrix element: its name and its value.
+/// Reads the content of a matrix element: its name and its value.
 fn matrix(data: &[u8], depth: usize) -> anyhow::Result<(String, Value)> {
     ensure!(depth < DEEPEST, "it is damaged: values are inside each other more than {DEEPEST} deep");
     if data.is_empty() {
@@ -220,19 +220,19 @@ fn structs(rest: &mut &[u8], count: usize, depth: usize) -> anyhow::Result<Value
 }
 
 impl Value {
-    /// The numbers, where it is some.
+    /// Gives the numbers, where it is some.
     pub fn numbers(&self) -> Option<&[f64]> {
         if let Self::Numbers(values) = self { Some(values) } else { None }
     }
 
-    /// Whole numbers of at least `least`, where it is some.
+    /// Gives whole numbers of at least `least`, where it is some.
     pub fn indices(&self, least: u32) -> Option<Vec<u32>> {
         let whole =
             |v: &f64| (v.fract() == 0.0 && *v >= f64::from(least) && *v <= f64::from(u32::MAX)).then_some(*v as u32);
         self.numbers()?.iter().map(whole).collect()
     }
 
-    /// The text, where it is one.
+    /// Gives the text, where it is one.
     pub fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }

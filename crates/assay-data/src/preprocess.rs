@@ -10,7 +10,7 @@ use crate::geometry::Geometry;
 use crate::resize::{Filter, resize};
 use crate::size::Size;
 
-/// Sides that a resize makes `size` pixels long.
+/// The side that is made `size` pixels long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Resize {
     /// The shorter side; the aspect ratio is kept, as in `torchvision.transforms.Resize(size)`. Of a size that is no
@@ -39,7 +39,7 @@ pub enum ImageStep {
 }
 
 impl ImageStep {
-    /// Sides in pixels that it names.
+    /// Lists the sides in pixels that it names.
     pub fn sides(self) -> Vec<u32> {
         match self {
             Self::ShorterSide(side, _) | Self::CenterCrop(side) => vec![side],
@@ -48,7 +48,7 @@ impl ImageStep {
         }
     }
 
-    /// The operation that the step does to a picture of this size.
+    /// Works out what it does to a picture of this size.
     fn operation(self, width: usize, height: usize) -> Operation {
         match self {
             Self::ShorterSide(side, filter) => {
@@ -65,7 +65,7 @@ impl ImageStep {
     }
 }
 
-/// One thing done to pixels. Sizes are in pixels, width first.
+/// A change of pixels. Sizes are in pixels, width first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Operation {
     Resize(usize, usize, Filter),
@@ -88,8 +88,7 @@ impl Operation {
         }
     }
 
-    /// Tells whether the operation leaves a picture of this size as it is: a resize or a crop from the centre to the
-    /// same size.
+    /// Tells whether it leaves a picture of this size as it is: a resize or a crop from the centre to the same size.
     fn is_nothing(self, from: (usize, usize)) -> bool {
         self.size() == from
     }
@@ -134,15 +133,15 @@ impl Prepared {
 pub struct ImageSpec {
     /// Grey or RGB.
     pub color: Color,
-    /// Sides that the resize makes `size` pixels long.
+    /// The way of resizing.
     pub resize: Resize,
     /// Target of the resize in pixels; with `Resize::None`, the size that images must have.
     pub size_px: Size,
-    /// Interpolation filter of the resize.
+    /// The weights of pixels.
     pub filter: Filter,
     /// Size of what is cut from the centre in pixels, which is that of the prepared picture.
     pub crop_px: Size,
-    /// Steps before the resize, in order.
+    /// Steps before all that, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<ImageStep>,
     /// [`PIXELS`], so that what was computed from other pixels has another key.
@@ -155,7 +154,7 @@ impl ImageSpec {
         Self { color, resize, size_px: size, filter, crop_px: crop, before, pixels: PIXELS }
     }
 
-    /// Decoded picture to one of `crop_px` pixels.
+    /// Makes a decoded picture one of `crop_px` pixels.
     ///
     /// # Errors
     /// With `Resize::None`, when the picture does not have the declared size; or when it is empty.
@@ -169,7 +168,7 @@ impl ImageSpec {
         Ok(Prepared { pixels: pixels.into_owned(), geometry })
     }
 
-    /// The way of a picture of this size, without its pixels.
+    /// Works out the way of a picture of this size, without its pixels.
     ///
     /// # Errors
     /// Those of [`apply`](Self::apply).
@@ -178,7 +177,7 @@ impl ImageSpec {
         Ok(self.operations(width, height)?.into_iter().fold(start, |geometry, operation| operation.add_to(geometry)))
     }
 
-    /// All that changes a picture of this size, in order.
+    /// Lists all that changes a picture of this size, in order.
     fn operations(&self, width: usize, height: usize) -> Result<Vec<Operation>, ImageError> {
         if width == 0 || height == 0 {
             return Err(ImageError::Damaged(format!("it has {width}×{height} pixels")));
@@ -214,7 +213,7 @@ impl ImageSpec {
     }
 }
 
-/// Width and height after making the shorter side `size`; the longer is truncated, as in torchvision.
+/// Computes width and height after making the shorter side `size`; the longer is truncated, as in torchvision.
 fn shorter_side(width: usize, height: usize, size: usize) -> (usize, usize) {
     if width <= height { (size, (size * height / width).max(1)) } else { ((size * width / height).max(1), size) }
 }
@@ -236,7 +235,7 @@ fn crop(picture: &Picture, (left, top): (isize, isize), (width, height): (usize,
     Picture { width, height, channels: c, data }
 }
 
-/// Begin of a crop: half the difference, halves rounded to even as Python's `round`; padding is rounded down.
+/// Computes where the crop begins: half the difference, halves rounded to even as Python's `round`; padding is rounded down.
 fn offset(side: usize, size: usize) -> isize {
     if side < size {
         return -(((size - side) / 2) as isize);
@@ -313,6 +312,10 @@ mod tests {
         let flipped = prepared.flipped();
         assert_eq!((flipped.pixels.width, flipped.pixels.height), (5, 2));
         assert_eq!(flipped.pixels.data, [0, 3, 2, 1, 0, 0, 3, 2, 1, 0]);
+        // The shorter side of the picture becomes the shorter side of the size: 6 × 2, of which 3 × 4 are cut.
+        let (size, crop) = (Size { height: 2, width: 5 }, Size { height: 4, width: 3 });
+        let shorter = ImageSpec::new(Color::Grey, Resize::ShorterSide, size, Filter::Nearest, crop, Vec::new());
+        assert_eq!(shorter.apply(&picture).unwrap().pixels.data, [0, 0, 0, 2, 2, 3, 2, 2, 3, 0, 0, 0]);
         let empty = Picture { width: 0, height: 5, channels: 1, data: Vec::new() };
         assert!(spec.apply(&empty).unwrap_err().to_string().contains("0×5 pixels"));
     }

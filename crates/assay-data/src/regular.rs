@@ -28,7 +28,7 @@ pub(crate) fn check_regular(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A word for what is no regular file.
+/// Names what is no regular file.
 fn kind_of(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     if kind.is_file() {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::Picture;
 
-/// Interpolation filter of a resize.
+/// The weights of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Filter {
     /// Nearest pixel, without antialiasing.

@@ -9,7 +9,7 @@ use blake3::Hash;
 pub const MAX_IMAGES: usize = 1_024;
 const ONE_IN: u64 = 384;
 
-/// Lengths of the consecutive pieces that `digests` is cut into.
+/// Computes the lengths of the consecutive pieces that `digests` is cut into.
 pub fn cut(digests: &[Hash]) -> Vec<usize> {
     let mut lengths = Vec::new();
     let mut rest = digests;

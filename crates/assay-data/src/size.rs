@@ -14,7 +14,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// A square.
+    /// Makes a square.
     pub fn square(side: u32) -> Self {
         Self { height: side, width: side }
     }

@@ -11,7 +11,7 @@ use crate::decode::{Color, ImageError, Picture};
 use crate::glyphs::Glyphs;
 use crate::regular::read_regular;
 
-/// Place of an image.
+/// The place of an image.
 #[derive(Clone, Debug)]
 pub enum ImageSource {
     /// A file.
@@ -61,7 +61,7 @@ pub(crate) trait Container: std::fmt::Debug + Send + Sync {
     fn content(&self, index: usize) -> Result<Content, ImageError>;
 }
 
-/// Content that was read of an image, before it is decoded.
+/// The bytes of an image, before it is decoded.
 #[derive(Debug)]
 pub(crate) enum Content {
     /// An encoded image.
@@ -74,7 +74,7 @@ pub(crate) enum Content {
 pub(crate) const MAX_IMAGE_FILE_BYTES: u64 = 256 << 20;
 
 impl Content {
-    /// The digest that the manifest has for the image.
+    /// Computes what the manifest calls the digest of the image.
     pub fn digest(&self) -> blake3::Hash {
         match self {
             Self::Encoded(bytes) => blake3::hash(bytes),
@@ -102,7 +102,7 @@ pub(crate) fn planes_digest(side: usize, planes: &[u8]) -> blake3::Hash {
 }
 
 impl ImageSource {
-    /// The file on disk that it depends on, if any.
+    /// Gives the file on disk that it depends on, if any.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::source::ImageSource;
 
-/// Presence of one class in an image that can show several.
+/// The presence of one class in an image that can show several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// The class is not shown.
@@ -53,16 +53,16 @@ pub struct BoundingBox {
     pub y1: f32,
     /// Class of the object: an index into [`Manifest::classes`](crate::Manifest::classes).
     pub class: u32,
-    /// True if the object is marked as difficult: found or not, it does not count (Pascal VOC).
+    /// Marked as difficult: found or not, it does not count (Pascal VOC).
     pub difficult: bool,
-    /// True if the box is around a crowd of objects: any number of finds in it is right (COCO).
+    /// Around a crowd of objects: any number of finds in it is right (COCO).
     pub crowd: bool,
 }
 
 /// A file that says something about every pixel of an image.
 #[derive(Clone, Debug)]
 pub struct TargetFile {
-    /// Place of the file.
+    /// The place of the file.
     pub source: ImageSource,
     /// Digest of its content.
     pub digest: blake3::Hash,
@@ -79,8 +79,8 @@ pub struct MaskTarget {
     pub ignore: u8,
 }
 
-/// Everything known of what an image shows. Absent is what nobody looked for; an image that was searched for objects
-/// and has none has an empty list of boxes.
+/// All that is known of an image. Absent is what nobody looked for; an image that was searched for objects and has none has an
+/// empty list of boxes.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
     /// The class of the whole image, or its classes.
@@ -100,17 +100,17 @@ impl From<Label> for Targets {
 }
 
 impl Targets {
-    /// The target of an image of one class.
+    /// Makes the target of an image of one class.
     pub fn class(class: u32) -> Self {
         Label::Class(class).into()
     }
 
-    /// Files that it names.
+    /// Lists the files that it names.
     pub fn files(&self) -> impl Iterator<Item = &TargetFile> {
         self.mask.as_ref().map(|mask| &mask.file).into_iter().chain(&self.normals)
     }
 
-    /// Tells whether there is a label and nothing else: what digests of manifests were made for first.
+    /// Tells whether it is a label and nothing else: what digests of manifests were made for first.
     pub(crate) fn is_label_alone(&self) -> bool {
         self.label.is_some() && self.boxes.is_none() && self.mask.is_none() && self.normals.is_none()
     }

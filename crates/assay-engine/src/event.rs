@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 
-use crate::{Digest, Holder, StepKey};
+use crate::{Damaged, Digest, Holder, StepKey};
 
 /// One thing that happened. Serialised with its name under `event`.
 #[derive(Clone, Debug, Serialize)]
@@ -107,7 +107,9 @@ pub enum Event {
         /// Digest of the new one.
         discarded: Digest,
     },
-    /// Something that a person should know and that is no error.
+    /// Something in the store is not what was committed; it is passed over, and made again where it is needed.
+    Damaged(Damaged),
+    /// Something that a person should know and that is no error; told by a step, or kept with a result that is used.
     Warning {
         /// Label of the step.
         label: String,

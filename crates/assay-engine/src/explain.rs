@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::plan::{Plan, step_reference};
+use crate::plan::Plan;
+use crate::recipe::step_reference;
 use crate::{StepKey, Store};
 
 /// One leaf that differs between what was done and what is asked for now.
@@ -58,7 +59,7 @@ impl<W> Walk<'_, W> {
         }
         let old: Value = serde_json::from_str(&self.store.recipe(kind, before)?)?;
         let Some(node) = self.plan.node(now) else { return Ok(()) };
-        let new: Value = serde_json::from_str(&node.recipe)?;
+        let new: Value = serde_json::from_str(&node.recipe())?;
         let at = StepAt { label: &node.label, kind: node.kind, written_at: now };
         for part in ["kind", "version"] {
             if old[part] != new[part] {

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::step::ExternalSource;
+use crate::external::{ExternalSource, InputChanged};
 use crate::{Digest, FramedHasher};
 
 /// What `stat` says of a file, as far as a change of content must show in it.
@@ -78,21 +78,6 @@ impl Stamp {
     }
 }
 
-/// A file is no longer what it was when its digest was taken.
-#[derive(Debug, Clone)]
-pub struct InputChanged {
-    /// Which file.
-    pub path: PathBuf,
-}
-
-impl std::fmt::Display for InputChanged {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} changed while it was in use; nothing was kept of this step, run again", self.path.display())
-    }
-}
-
-impl std::error::Error for InputChanged {}
-
 /// Files with the stamps they had when their digests were taken.
 #[derive(Debug, Clone, Default)]
 pub struct Stamped {
@@ -120,7 +105,7 @@ pub struct Facts {
     tables: Mutex<BTreeMap<String, (Table, bool)>>,
 }
 
-const MAGIC: &[u8; 16] = b"assay facts 1\n\0\0";
+const MAGIC: &[u8; 16] = b"assay facts 2\n\0\0";
 /// A change this soon after another may not show in the time stamp.
 const RACY_NS: i64 = 1_000_000_000;
 
@@ -152,13 +137,13 @@ impl Facts {
         Ok((after, digest))
     }
 
-    fn known(&self, table: &str, stamp: &Stamp) -> Option<Digest> {
+    pub(crate) fn known(&self, table: &str, stamp: &Stamp) -> Option<Digest> {
         let mut tables = self.tables.lock().expect("no panic while locked");
         let (known, _) = tables.entry(table.to_owned()).or_insert_with(|| (self.load(table), false));
         known.get(stamp).copied()
     }
 
-    fn learn(&self, table: &str, stamp: Stamp, digest: Digest) {
+    pub(crate) fn learn(&self, table: &str, stamp: Stamp, digest: Digest) {
         let mut tables = self.tables.lock().expect("no panic while locked");
         let (known, changed) = tables.entry(table.to_owned()).or_default();
         known.insert(stamp, digest);
@@ -172,7 +157,13 @@ impl Facts {
     fn load(&self, table: &str) -> Table {
         const RECORD: usize = Stamp::BYTES + 32;
         let Ok(bytes) = fs::read(self.table_path(table)) else { return Table::new() };
-        let Some(records) = bytes.strip_prefix(MAGIC) else { return Table::new() };
+        // A table that is not what was written is as good as none: what it says would be believed of files.
+        let Some((seal, records)) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(32)) else {
+            return Table::new();
+        };
+        if seal != table_seal(table, records).as_bytes() {
+            return Table::new();
+        }
         records
             .chunks_exact(RECORD)
             .map(|r| (Stamp::from_bytes(r), Digest::from_bytes(r[Stamp::BYTES..].try_into().expect("32 bytes"))))
@@ -195,11 +186,12 @@ impl Facts {
             merged.extend(table.iter().map(|(s, d)| (*s, *d)));
             let mut records: Vec<_> = merged.into_iter().filter(|(s, _)| s.latest_ns() < now_ns - RACY_NS).collect();
             records.sort_unstable();
-            let mut bytes = MAGIC.to_vec();
+            let mut body = Vec::with_capacity(records.len() * (Stamp::BYTES + 32));
             for (stamp, digest) in records {
-                bytes.extend_from_slice(&stamp.to_bytes());
-                bytes.extend_from_slice(digest.as_bytes());
+                body.extend_from_slice(&stamp.to_bytes());
+                body.extend_from_slice(digest.as_bytes());
             }
+            let bytes = [MAGIC.as_slice(), table_seal(name, &body).as_bytes(), &body].concat();
             replace_file(&self.table_path(name), &bytes)?;
             *changed = false;
         }
@@ -229,22 +221,33 @@ impl Facts {
         for input in inputs {
             hasher.field(input);
         }
-        let path = self.folder.join(format!("{}.memo", &hasher.finish().to_string()[..32]));
-        if let Some(bytes) = fs::read(&path).ok().and_then(checked) {
+        let name = hasher.finish();
+        let path = self.folder.join(format!("{}.memo", &name.to_string()[..32]));
+        if let Some(bytes) = fs::read(&path).ok().and_then(|sealed| checked(name, &sealed)) {
             return Ok(bytes);
         }
         let bytes = compute()?;
-        let mut sealed = Digest::of(&bytes).as_bytes().to_vec();
+        let mut sealed = memo_seal(name, &bytes).as_bytes().to_vec();
         sealed.extend_from_slice(&bytes);
         let _ = fs::create_dir_all(&self.folder).and_then(|()| replace_file(&path, &sealed));
         Ok(bytes)
     }
 }
 
-/// A memo is preceded by its digest, so that a damaged one is computed again.
-fn checked(sealed: Vec<u8>) -> Option<Vec<u8>> {
-    let (digest, bytes) = sealed.split_at_checked(32)?;
-    (Digest::of(bytes).as_bytes() == digest).then(|| bytes.to_vec())
+/// Digest of a table with its name, so that neither a damaged one nor another one is believed.
+fn table_seal(table: &str, records: &[u8]) -> Digest {
+    FramedHasher::new("facts of files").field(table.as_bytes()).field(records).finish()
+}
+
+/// Digest of a memo with what it was asked, so that neither a damaged one nor the answer to something else is believed.
+fn memo_seal(name: Digest, bytes: &[u8]) -> Digest {
+    FramedHasher::new("memo").field(name.as_bytes()).field(bytes).finish()
+}
+
+/// The bytes of a memo, unless it is damaged or answers something else.
+fn checked(name: Digest, sealed: &[u8]) -> Option<Vec<u8>> {
+    let (seal, bytes) = sealed.split_at_checked(32)?;
+    (memo_seal(name, bytes).as_bytes() == seal).then(|| bytes.to_vec())
 }
 
 fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -295,6 +298,34 @@ mod tests {
         let again = Facts::open(folder);
         assert_eq!(again.known("t", &old), Some(Digest::of(b"old")));
         assert_eq!(again.known("t", &stamp), None);
+    }
+
+    #[test]
+    fn a_damaged_table_and_the_answer_to_something_else_are_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Stamp { device: 1, inode: 2, size: 3, mtime_ns: 4, ctime_ns: 5 };
+        let facts = Facts::open(dir.path().to_owned());
+        facts.learn("t", old, Digest::of(b"old"));
+        facts.save().unwrap();
+        let path = facts.table_path("t");
+        let bytes = fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[at] ^= 0x44;
+            fs::write(&path, other).unwrap();
+            assert_eq!(Facts::open(dir.path().to_owned()).known("t", &old), None, "byte {at}");
+        }
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(Facts::open(dir.path().to_owned()).known("t", &old), Some(Digest::of(b"old")));
+        let ask =
+            |input: &[u8], value: &'static [u8]| facts.memo("p", &[input], || Ok::<_, ()>(value.to_vec())).unwrap();
+        assert_eq!((ask(b"a", b"one"), ask(b"b", b"two")), (b"one".to_vec(), b"two".to_vec()));
+        let memos: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        let memos: Vec<_> = memos.iter().filter(|p| p.extension().is_some_and(|e| e == "memo")).collect();
+        let (first, second) = (fs::read(memos[0]).unwrap(), fs::read(memos[1]).unwrap());
+        fs::write(memos[0], second).unwrap();
+        fs::write(memos[1], first).unwrap();
+        assert_eq!((ask(b"a", b"one"), ask(b"b", b"two")), (b"one".to_vec(), b"two".to_vec()));
     }
 
     #[test]

@@ -7,27 +7,31 @@
 //! **Invariants.** This crate mentions neither Burn nor RON. It prints nothing, reads no environment variable and no wall
 //! clock: the time of day comes in through [`Options::now_unix`]. Every key of a plan is known before anything runs.
 
+mod artifact;
 mod canonical;
 mod content;
 mod digest;
 mod event;
 mod executor;
 pub mod explain;
+mod external;
 mod facts;
-pub mod gc;
-mod lease;
 mod plan;
+mod recipe;
 mod step;
 mod store;
-pub mod verify;
 
+pub use artifact::{Artifact, ArtifactFiles, FileRecord, Json};
 pub use canonical::{CanonicalError, to_canonical_json};
 pub use content::Content;
 pub use digest::{Digest, FramedHasher, StepKey};
 pub use event::{Event, RunLog};
-pub use executor::{CancelToken, Executor, Failure, Options, Skipped, Summary};
-pub use facts::{Facts, InputChanged, Stamp, Stamped};
-pub use lease::{Holder, Lease};
+pub use executor::{Executor, Failure, Options, Skipped, Summary};
+pub use external::{External, ExternalSource, InputChanged};
+pub use facts::{Facts, Stamp, Stamped};
 pub use plan::{Estimate, Node, Plan, StepStatus, WrittenAt};
-pub use step::{Artifact, Cancelled, Context, Cost, External, ExternalSource, Json, Needs, Output, Step, Threads};
-pub use store::{Committed, EntrySlot, FileRecord, Provenance, Store};
+pub use step::{CancelToken, Cancelled, Context, Cost, Needs, Output, Step, Threads};
+pub use store::{
+    Claim, Committed, Damaged, Entry, EntrySlot, Holder, Listing, LiveRun, Provenance, Scratch, StepWarning, Store,
+    Tier, gc, verify,
+};

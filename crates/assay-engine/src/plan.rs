@@ -1,32 +1,32 @@
 //! The plan: a graph of steps whose edges are read off their recipes.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::path::Path;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::EdgeRef;
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::canonical::{CanonicalError, canonical_text};
-use crate::step::{Artifact, Context, Cost, Needs, Output, Step};
-use crate::store::Store;
+use crate::artifact::{Artifact, ArtifactFiles};
+use crate::canonical::{CanonicalError, Writer, to_canonical_json};
+use crate::recipe::parameters_digest;
+use crate::step::{Context, Cost, Needs, Output, Step};
+use crate::store::{Store, Tier};
 use crate::{Digest, StepKey};
 
 /// Where in the experiment file a part of a recipe was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WrittenAt {
     /// JSON pointer below the recipe's `step`; empty for all of it.
-    pub part: String,
+    pub part: Cow<'static, str>,
     /// Path in the experiment, such as `protocols.5w1s`.
-    pub path: String,
+    pub path: Arc<str>,
 }
 
 impl WrittenAt {
     /// `part` of the recipe was written at `path`.
-    pub fn new(part: impl Into<String>, path: impl Into<String>) -> Self {
+    pub fn new(part: impl Into<Cow<'static, str>>, path: impl Into<Arc<str>>) -> Self {
         Self { part: part.into(), path: path.into() }
     }
 }
@@ -41,18 +41,25 @@ pub struct Node<W> {
     pub label: String,
     /// Other names, where several places of an experiment come to the same step.
     pub also: Vec<String>,
-    /// Its canonical recipe.
-    pub recipe: String,
     /// Where the parts of the recipe were written.
-    pub written_at: Vec<WrittenAt>,
-    pub(crate) inputs: Vec<StepKey>,
+    pub written_at: Arc<[WrittenAt]>,
     step: Box<dyn AnyStep<W>>,
 }
 
 impl<W> Node<W> {
+    /// Its canonical recipe, written anew: a plan of 100,000 steps does not hold their texts.
+    pub fn recipe(&self) -> String {
+        self.step.recipe().expect("it was written without error when the step was planned")
+    }
+
     /// What it occupies while it runs.
     pub fn needs(&self) -> Needs {
         self.step.needs()
+    }
+
+    /// What it shares with other steps, see [`Step::affinity`].
+    pub fn affinity(&self) -> Option<Digest> {
+        self.step.affinity()
     }
 
     /// How much work it is.
@@ -60,84 +67,39 @@ impl<W> Node<W> {
         self.step.cost()
     }
 
-    /// Runs it and writes its artifact into `folder`.
-    pub(crate) fn run_into(&self, context: &Context<'_, W>, folder: &Path) -> anyhow::Result<()> {
-        self.step.run_into(context, folder)
-    }
-
-    /// Digest of the recipe without its inputs, and of the recipe with its inputs named by the digests of their bytes.
-    pub(crate) fn content_keys(&self, output_of: &dyn Fn(StepKey) -> Option<Digest>) -> Option<(Digest, Digest)> {
-        let recipe: Value = serde_json::from_str(&self.recipe).ok()?;
-        let mut parameters = recipe.clone();
-        replace_steps(&mut parameters, &mut |_| Some(Digest::of(b"")))?;
-        let mut content = recipe;
-        replace_steps(&mut content, &mut |key| output_of(key))?;
-        Some((digest_of(&parameters)?, digest_of(&content)?))
-    }
-
-    pub(crate) fn parameters_digest(&self) -> Option<Digest> {
-        let mut parameters: Value = serde_json::from_str(&self.recipe).ok()?;
-        replace_steps(&mut parameters, &mut |_| Some(Digest::of(b"")))?;
-        digest_of(&parameters)
-    }
-}
-
-fn digest_of(recipe: &Value) -> Option<Digest> {
-    Some(Digest::of(canonical_text(recipe).ok()?.as_bytes()))
-}
-
-fn replace_steps(value: &mut Value, by: &mut dyn FnMut(StepKey) -> Option<Digest>) -> Option<()> {
-    if let Some(key) = step_reference(value) {
-        *value = serde_json::json!({ "$bytes": by(key)? });
-        return Some(());
-    }
-    match value {
-        Value::Array(items) => items.iter_mut().try_for_each(|item| replace_steps(item, by)),
-        Value::Object(fields) => fields.values_mut().try_for_each(|field| replace_steps(field, by)),
-        _ => Some(()),
-    }
-}
-
-/// The key in `{"$step": "<key>"}`.
-pub(crate) fn step_reference(value: &Value) -> Option<StepKey> {
-    let fields = value.as_object()?;
-    if fields.len() != 1 {
-        return None;
-    }
-    fields.get("$step")?.as_str()?.parse().ok()
-}
-
-fn collect_references(value: &Value, found: &mut Vec<StepKey>) {
-    if let Some(key) = step_reference(value) {
-        if !found.contains(&key) {
-            found.push(key);
-        }
-        return;
-    }
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| collect_references(field, found)),
-        _ => {}
+    /// Runs it and puts its artifact into `files`.
+    pub(crate) fn run_into(&self, context: &Context<'_, W>, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        self.step.run_into(context, files)
     }
 }
 
 trait AnyStep<W>: Send + Sync {
+    fn recipe(&self) -> Result<String, CanonicalError>;
     fn needs(&self) -> Needs;
+    fn affinity(&self) -> Option<Digest>;
     fn cost(&self) -> Cost;
-    fn run_into(&self, context: &Context<'_, W>, folder: &Path) -> anyhow::Result<()>;
+    fn run_into(&self, context: &Context<'_, W>, files: &mut ArtifactFiles) -> anyhow::Result<()>;
 }
 
 impl<W, S: Step<W>> AnyStep<W> for S {
+    fn recipe(&self) -> Result<String, CanonicalError> {
+        to_canonical_json(&Recipe { kind: S::KIND, version: S::VERSION, step: self })
+    }
+
     fn needs(&self) -> Needs {
         Step::needs(self)
+    }
+
+    fn affinity(&self) -> Option<Digest> {
+        Step::affinity(self)
     }
 
     fn cost(&self) -> Cost {
         Step::cost(self)
     }
 
-    fn run_into(&self, context: &Context<'_, W>, folder: &Path) -> anyhow::Result<()> {
-        self.run(context)?.write(folder)
+    fn run_into(&self, context: &Context<'_, W>, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        self.run(context)?.write(files)
     }
 }
 
@@ -174,14 +136,27 @@ pub struct Estimate {
 
 /// A graph of steps. Acyclic by construction: a step can only name outputs that exist.
 pub struct Plan<W> {
+    /// Each after those that it depends on; an edge from every step to those whose recipes name it.
     graph: DiGraph<Node<W>, ()>,
-    index: HashMap<StepKey, NodeIndex>,
-    targets: Vec<NodeIndex>,
+    index: HashMap<StepKey, u32>,
+    /// Places of the steps that are wanted for themselves, in the order in which they were asked for.
+    targets: Vec<u32>,
+    is_target: HashSet<u32>,
+    /// Lists of places in the experiment that many steps share.
+    places: HashSet<Arc<[WrittenAt]>>,
+    writer: Writer,
 }
 
 impl<W> Default for Plan<W> {
     fn default() -> Self {
-        Self { graph: DiGraph::new(), index: HashMap::new(), targets: Vec::new() }
+        Self {
+            graph: DiGraph::new(),
+            index: HashMap::new(),
+            targets: Vec::new(),
+            is_target: HashSet::new(),
+            places: HashSet::new(),
+            writer: Writer::default(),
+        }
     }
 }
 
@@ -199,56 +174,48 @@ impl<W: 'static> Plan<W> {
         step: S,
         written_at: Vec<WrittenAt>,
     ) -> Result<Output<S::Output>, CanonicalError> {
-        let recipe = serde_json::to_value(Recipe { kind: S::KIND, version: S::VERSION, step: &step })
-            .map_err(CanonicalError::Serialize)?;
-        let text = canonical_text(&recipe)?;
+        let (text, inputs) = self.writer.write(&Recipe { kind: S::KIND, version: S::VERSION, step: &step })?;
         let key = StepKey(Digest::of(text.as_bytes()));
         let label = label.into();
         if let Some(at) = self.index.get(&key) {
-            let node = &mut self.graph[*at];
+            let node = &mut self.graph[NodeIndex::new(*at as usize)];
             if node.label != label && !node.also.contains(&label) {
                 node.also.push(label);
             }
         } else {
-            let mut inputs = Vec::new();
-            collect_references(&recipe, &mut inputs);
-            let sources: Vec<_> = inputs.iter().map(|input| self.index[input]).collect();
-            let node = Node {
-                key,
-                kind: S::KIND,
-                label,
-                also: Vec::new(),
-                recipe: text,
-                written_at,
-                inputs,
-                step: Box::new(step),
-            };
-            let at = self.graph.add_node(node);
-            self.index.insert(key, at);
-            for source in sources {
-                self.graph.add_edge(source, at, ());
+            let inputs: Vec<u32> = inputs.iter().map(|input| self.index[input]).collect();
+            let written_at = self.shared(written_at);
+            let step = Box::new(step);
+            let at = self.graph.add_node(Node { key, kind: S::KIND, label, also: Vec::new(), written_at, step });
+            // The last edge is the first to be told, so that inputs are told in the order of the recipe.
+            for input in inputs.into_iter().rev() {
+                self.graph.add_edge(NodeIndex::new(input as usize), at, ());
             }
+            self.index.insert(key, at.index() as u32);
         }
         Ok(Output::new(S::KIND, key))
+    }
+
+    fn shared(&mut self, places: Vec<WrittenAt>) -> Arc<[WrittenAt]> {
+        if let Some(known) = self.places.get(&places[..]) {
+            return Arc::clone(known);
+        }
+        let places: Arc<[WrittenAt]> = places.into();
+        self.places.insert(Arc::clone(&places));
+        places
     }
 
     /// Marks a step as one whose result is wanted for itself.
     pub fn want<T>(&mut self, output: &Output<T>) {
         let at = self.index[&output.key()];
-        if !self.targets.contains(&at) {
+        if self.is_target.insert(at) {
             self.targets.push(at);
         }
     }
 
     /// Marks many steps at once.
     pub fn want_all<'o, T: 'o>(&mut self, outputs: impl IntoIterator<Item = &'o Output<T>>) {
-        let mut seen: std::collections::HashSet<_> = self.targets.iter().copied().collect();
-        for output in outputs {
-            let at = self.index[&output.key()];
-            if seen.insert(at) {
-                self.targets.push(at);
-            }
-        }
+        outputs.into_iter().for_each(|output| self.want(output));
     }
 }
 
@@ -271,49 +238,76 @@ impl<W> Plan<W> {
 
     /// The step with this key.
     pub fn node(&self, key: StepKey) -> Option<&Node<W>> {
-        self.index.get(&key).map(|at| &self.graph[*at])
+        self.index.get(&key).map(|at| self.at(*at as usize))
+    }
+
+    pub(crate) fn place_of(&self, key: StepKey) -> Option<usize> {
+        self.index.get(&key).map(|at| *at as usize)
     }
 
     pub(crate) fn at(&self, at: usize) -> &Node<W> {
         &self.graph[NodeIndex::new(at)]
     }
 
-    pub(crate) fn inputs_of(&self, at: usize) -> impl Iterator<Item = usize> {
-        self.graph.edges_directed(NodeIndex::new(at), Direction::Incoming).map(|edge| edge.source().index())
+    pub(crate) fn targets(&self) -> impl Iterator<Item = usize> {
+        self.targets.iter().map(|at| *at as usize)
     }
 
+    pub(crate) fn inputs_of(&self, at: usize) -> impl Iterator<Item = usize> {
+        self.graph.neighbors_directed(NodeIndex::new(at), Direction::Incoming).map(NodeIndex::index)
+    }
+
+    /// Steps whose recipes name this one.
     pub(crate) fn users_of(&self, at: usize) -> impl Iterator<Item = usize> {
-        self.graph.edges_directed(NodeIndex::new(at), Direction::Outgoing).map(|edge| edge.target().index())
+        self.graph.neighbors_directed(NodeIndex::new(at), Direction::Outgoing).map(NodeIndex::index)
     }
 
     /// How each step stands with the store, in the order of [`nodes`](Self::nodes). Opens no device and reads no artifact.
-    pub fn survey(&self, store: &Store) -> Vec<StepStatus> {
-        let present: Vec<bool> = self.nodes().map(|n| store.contains(n.kind, n.key)).collect();
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub fn survey(&self, store: &Store) -> anyhow::Result<Vec<StepStatus>> {
+        let present = self.present(store)?;
+        Ok(self.standings(store, &present, &self.needed(&present)))
+    }
+
+    /// Which steps are in the store.
+    pub(crate) fn present(&self, store: &dyn Tier) -> anyhow::Result<Vec<bool>> {
+        let keys: Vec<_> = self.nodes().map(|node| (node.kind, node.key)).collect();
+        let missing = store.missing(&keys).map_err(|e| anyhow::Error::new(e).context("listing the store"))?;
+        Ok(missing.into_iter().map(|missing| !missing).collect())
+    }
+
+    /// Which steps are missing and needed, by what is wanted or by what must run.
+    pub(crate) fn needed(&self, present: &[bool]) -> Vec<bool> {
         let mut needed = vec![false; self.len()];
-        for target in &self.targets {
-            needed[target.index()] = !present[target.index()];
+        for target in self.targets() {
+            needed[target] = !present[target];
         }
         for at in (0..self.len()).rev() {
             if needed[at] {
-                for input in self.inputs_of(at) {
-                    needed[input] |= !present[input];
-                }
+                self.inputs_of(at).for_each(|input| needed[input] |= !present[input]);
             }
         }
-        (0..self.len())
-            .map(|at| match (present[at], needed[at]) {
-                (true, _) => StepStatus::Hit,
-                (false, false) => StepStatus::Unneeded,
-                (false, true) if self.may_alias(at, store) => StepStatus::MaybeReusable,
-                (false, true) => StepStatus::Run,
-            })
-            .collect()
+        needed
     }
 
-    fn may_alias(&self, at: usize, store: &Store) -> bool {
-        let node = self.at(at);
-        !node.inputs.is_empty()
-            && node.parameters_digest().is_some_and(|digest| store.knows_parameters(node.kind, digest))
+    fn standings(&self, store: &Store, present: &[bool], needed: &[bool]) -> Vec<StepStatus> {
+        let mut known: HashMap<&'static str, HashSet<Digest>> = HashMap::new();
+        let mut may_alias = |at: usize| {
+            let node = self.at(at);
+            let known = known.entry(node.kind).or_insert_with(|| store.known_parameters(node.kind));
+            !known.is_empty()
+                && self.inputs_of(at).next().is_some()
+                && known.contains(&parameters_digest(&node.recipe()))
+        };
+        let of = |at: usize| match (present[at], needed[at]) {
+            (true, _) => StepStatus::Hit,
+            (false, false) => StepStatus::Unneeded,
+            (false, true) if may_alias(at) => StepStatus::MaybeReusable,
+            (false, true) => StepStatus::Run,
+        };
+        (0..self.len()).map(of).collect()
     }
 
     /// Predicts what the steps that must run will cost, from the provenance of steps of the same kind and group.
@@ -343,22 +337,12 @@ impl<W> Plan<W> {
 fn sample_rate(store: &Store, kind: &str, group: &str) -> Option<Estimate> {
     const ENOUGH: usize = 32;
     const LOOK_AT: usize = 512;
-    let (mut sum, mut units, mut found) = (Estimate::default(), 0.0, 0);
-    let prefixes = fs::read_dir(store.root().join("steps").join(kind)).ok()?;
-    let entries = prefixes.flatten().flat_map(|p| fs::read_dir(p.path()).into_iter().flatten().flatten());
-    for entry in entries.take(LOOK_AT) {
-        let Some(key) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(provenance) = store.provenance(kind, key) else { continue };
-        if provenance.alias_of.is_some() || provenance.cost_group != group {
-            continue;
-        }
+    let (mut sum, mut units) = (Estimate::default(), 0.0);
+    let sample = store.sample(kind, LOOK_AT).filter(|p| p.alias_of.is_none() && p.cost_group == group);
+    for provenance in sample.take(ENOUGH) {
         sum.seconds += provenance.seconds;
         sum.bytes += provenance.bytes() as f64;
         units += provenance.cost_units;
-        found += 1;
-        if found == ENOUGH {
-            break;
-        }
     }
     (units > 0.0).then(|| Estimate { seconds: sum.seconds / units, bytes: sum.bytes / units })
 }

@@ -1,19 +1,18 @@
 //! What a step is, what it may see while it runs, and what it leaves behind.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context as _;
-use serde::de::DeserializeOwned;
-use serde::ser::SerializeMap;
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::executor::CancelToken;
-use crate::facts::InputChanged;
+use crate::artifact::Artifact;
+use crate::external::{External, ExternalSource};
+use crate::store::{Scratch, StepWarning};
 use crate::{Digest, Event, StepKey, Store};
 
 /// A cacheable unit of work. **Its fields are its recipe**: whatever can change the result is a serialised field, whatever
@@ -84,38 +83,6 @@ impl Default for Cost {
     }
 }
 
-/// The result of a step, as files in a folder of its own.
-pub trait Artifact: Sized + Send + Sync + 'static {
-    /// Writes the files into `folder`, which exists and is empty.
-    ///
-    /// # Errors
-    /// When writing fails.
-    fn write(&self, folder: &Path) -> anyhow::Result<()>;
-
-    /// Reads them back.
-    ///
-    /// # Errors
-    /// When a file is missing or damaged.
-    fn read(folder: &Path) -> anyhow::Result<Self>;
-}
-
-/// An artifact that is one JSON value, `value.json`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Json<T>(pub T);
-
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Artifact for Json<T> {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        Ok(fs::write(folder.join("value.json"), serde_json::to_vec(&self.0)?)?)
-    }
-
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join("value.json");
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let value = serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
-        Ok(Self(value))
-    }
-}
-
 /// The typed handle of a planned step; serialises as `{"$step": "<key>"}`, which is where the plan reads its edges.
 pub struct Output<T> {
     kind: &'static str,
@@ -155,51 +122,25 @@ impl<T> fmt::Debug for Output<T> {
 
 impl<T> Serialize for Output<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry("$step", &self.key)?;
-        map.end()
+        let mut fields = serializer.serialize_struct("Output", 1)?;
+        fields.serialize_field("$step", &self.key)?;
+        fields.end()
     }
 }
 
-/// Something outside the store that a step reads.
-pub trait ExternalSource: Send + Sync + 'static {
-    /// Looks whether it is still what it was when its digest was taken.
-    ///
-    /// # Errors
-    /// Names the first file that moved.
-    fn check(&self) -> Result<(), InputChanged>;
-}
+/// Tells a run to stop; clones share one flag.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
 
-/// A fact about the outside: the digest of its content goes into the recipe, the place where it is found does not.
-/// Serialises as `{"$content": "<digest>"}`.
-pub struct External<T> {
-    digest: Digest,
-    place: Arc<T>,
-}
-
-impl<T: ExternalSource> External<T> {
-    /// `place` is where content with `digest` was found.
-    pub fn new(digest: Digest, place: Arc<T>) -> Self {
-        Self { digest, place }
+impl CancelToken {
+    /// Asks the run to stop: running steps end at their next check, nothing new begins.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Digest of the content.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-}
-
-impl<T> Clone for External<T> {
-    fn clone(&self) -> Self {
-        Self { digest: self.digest, place: Arc::clone(&self.place) }
-    }
-}
-
-impl<T> Serialize for External<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry("$content", &self.digest)?;
-        map.end()
+    /// Whether the run was asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -219,13 +160,37 @@ impl std::error::Error for Cancelled {}
 pub struct Context<'a, W> {
     pub(crate) runtime: &'a W,
     pub(crate) store: &'a Store,
+    pub(crate) kind: &'static str,
     pub(crate) key: StepKey,
     pub(crate) label: &'a str,
+    /// Steps that the recipe names.
     pub(crate) inputs: &'a [StepKey],
     pub(crate) cancel: &'a CancelToken,
     pub(crate) events: &'a (dyn Fn(&Event) + Sync),
     pub(crate) device: Option<usize>,
+    pub(crate) threads: usize,
     pub(crate) opened: RefCell<Vec<Arc<dyn ExternalSource>>>,
+    pub(crate) seen: RefCell<Seen>,
+}
+
+/// What a step has read and said.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Digests of the artifacts that it has loaded.
+    pub(crate) outputs: BTreeMap<StepKey, Digest>,
+    /// Its own warnings, and those of what it has loaded.
+    pub(crate) warnings: Vec<StepWarning>,
+}
+
+/// Warnings beyond these are told, and not kept.
+const MAX_WARNINGS: usize = 100;
+
+impl Seen {
+    pub(crate) fn note(&mut self, warning: StepWarning) {
+        if self.warnings.len() < MAX_WARNINGS && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
 }
 
 impl<W> Context<'_, W> {
@@ -245,7 +210,8 @@ impl<W> Context<'_, W> {
     /// Reads the artifact of a declared input.
     ///
     /// # Errors
-    /// When the entry is damaged, or the handle is not among this step's inputs.
+    /// When the handle is not among this step's inputs, or the entry is damaged; pass that on, and the executor makes the
+    /// input again before it runs this step once more.
     pub fn load<T: Artifact>(&self, output: &Output<T>) -> anyhow::Result<T> {
         anyhow::ensure!(
             self.inputs.contains(&output.key),
@@ -253,7 +219,14 @@ impl<W> Context<'_, W> {
             self.label,
             output.key
         );
-        self.store.read(output)
+        let (artifact, provenance) = self.store.read_with_provenance(output)?;
+        let mut seen = self.seen.borrow_mut();
+        seen.outputs.insert(output.key, provenance.output);
+        for warning in provenance.warnings {
+            (self.events)(&Event::Warning { label: warning.label.clone(), message: warning.message.clone() });
+            seen.note(warning);
+        }
+        Ok(artifact)
     }
 
     /// Opens something outside the store. After the step it is looked at again: if it moved, nothing is committed.
@@ -262,12 +235,17 @@ impl<W> Context<'_, W> {
         &leaf.place
     }
 
-    /// A folder of this step alone that outlives an interrupted attempt: for checkpoints to resume from.
+    /// Number of threads that the step may keep busy.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Where this step alone keeps checkpoints that outlive an interrupted attempt.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn scratch(&self) -> anyhow::Result<PathBuf> {
-        self.store.scratch(self.key)
+    /// When the place cannot be made.
+    pub fn scratch(&self) -> anyhow::Result<Scratch<'_>> {
+        self.store.scratch(self.kind, self.key, self.events)
     }
 
     /// Tells how far the step is.
@@ -287,9 +265,12 @@ impl<W> Context<'_, W> {
         move || if cancel.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }
 
-    /// Tells something that a person should know and that is no error.
+    /// Tells something that a person should know and that is no error. It is kept with the result, and told again when
+    /// that is used.
     pub fn warn(&self, message: impl Into<String>) {
-        (self.events)(&Event::Warning { label: self.label.to_owned(), message: message.into() });
+        let warning = StepWarning { label: self.label.to_owned(), message: message.into() };
+        (self.events)(&Event::Warning { label: warning.label.clone(), message: warning.message.clone() });
+        self.seen.borrow_mut().note(warning);
     }
 
     /// Returns [`Cancelled`] once the run has been interrupted; long loops call it often.

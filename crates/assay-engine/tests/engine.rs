@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use assay_engine::{
-    CancelToken, Context, Digest, Event, Executor, External, Facts, Json, Options, Output, Plan, Stamped, Step,
-    StepStatus, Store, Summary, WrittenAt, explain, gc, verify,
+    CancelToken, Claim, Committed, Context, Event, Executor, External, Facts, Holder, Json, Options, Output, Plan,
+    Stamped, Step, StepStatus, Store, Summary, WrittenAt, explain,
 };
 use serde::Serialize;
 
@@ -98,10 +97,10 @@ impl Step<Runtime> for FileLength {
 fn options() -> Options {
     Options {
         jobs: 2,
-        device_slots: 1,
+        memory_bytes: None,
+        devices: vec!["none".into()],
         keep_going: true,
         host: "test".into(),
-        device: "none".into(),
         program: "test".into(),
         now_unix: || 0,
     }
@@ -112,7 +111,10 @@ fn run(plan: &Plan<Runtime>, store: &Store, runtime: &Runtime) -> (Summary, Vec<
     let options = options();
     let listen = |event: &Event| events.lock().unwrap().push(event.clone());
     let cancel = CancelToken::default();
-    let summary = Executor { plan, store, runtime, options: &options, events: &listen, cancel: &cancel }.run();
+    let summary =
+        Executor { plan, store, runtime, options: &options, events: &listen, found: &|_, _| {}, cancel: &cancel }
+            .run()
+            .unwrap();
     (summary, events.into_inner().unwrap())
 }
 
@@ -142,7 +144,7 @@ fn a_second_run_does_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (store, runtime) = (store(dir.path()), Runtime::default());
     let (plan, sum) = rounded_sum(17, 10, 5);
-    assert_eq!(plan.survey(&store), [StepStatus::Run; 4]);
+    assert_eq!(plan.survey(&store).unwrap(), [StepStatus::Run; 4]);
     let (first, _) = run(&plan, &store, &runtime);
     assert_eq!((first.ran, first.hits), (4, 0));
     assert_eq!(store.read(&sum).unwrap(), Json(15));
@@ -163,7 +165,7 @@ fn same_bytes_upstream_cut_the_rest_off() {
     run(&rounded_sum(17, 10, 5).0, &store, &runtime);
     let (plan, sum) = rounded_sum(18, 10, 5);
     assert_eq!(
-        plan.survey(&store),
+        plan.survey(&store).unwrap(),
         [StepStatus::Run, StepStatus::MaybeReusable, StepStatus::Hit, StepStatus::MaybeReusable]
     );
     let (summary, _) = run(&plan, &store, &runtime);
@@ -180,8 +182,8 @@ fn inputs_that_nobody_needs_are_not_made() {
     let (plan, _) = rounded_sum(17, 10, 5);
     run(&plan, &store, &runtime);
     let number = plan.nodes().find(|n| n.label == "a").unwrap();
-    fs::remove_dir_all(store.entry("number", number.key)).unwrap();
-    assert_eq!(plan.survey(&store)[0], StepStatus::Unneeded);
+    fs::remove_file(file_of(&store, "number", number.key)).unwrap();
+    assert_eq!(plan.survey(&store).unwrap()[0], StepStatus::Unneeded);
     assert_eq!(run(&plan, &store, &runtime).0.ran, 0);
 }
 
@@ -197,7 +199,7 @@ fn a_failure_skips_only_what_depends_on_it() {
     assert_eq!(summary.failed[0].message, "thirteen is refused");
     let skipped = events.iter().filter(|e| matches!(e, Event::Skipped { because, .. } if because == "a")).count();
     assert_eq!(skipped, 2);
-    assert!(store.root().join("work").read_dir().unwrap().next().is_none(), "nothing is left behind");
+    assert_eq!(left_in_work(&store), Vec::<String>::new());
 }
 
 #[test]
@@ -229,9 +231,11 @@ fn a_cancelled_run_stops_and_the_next_one_completes() {
         runtime: &runtime,
         options: &options,
         events: &stop_at_first,
+        found: &|_, _| {},
         cancel: &cancel,
     }
-    .run();
+    .run()
+    .unwrap();
     assert!(first.cancelled && first.ran >= 1 && first.ran < 4, "{first:?}");
     let (second, _) = run(&plan, &store, &runtime);
     assert_eq!(first.ran + second.ran, 4);
@@ -270,45 +274,51 @@ fn why_names_the_leaf() {
 }
 
 #[test]
-fn gc_keeps_what_is_reached_and_verify_sees_damage() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, runtime) = (store(dir.path()), Runtime::default());
-    run(&rounded_sum(17, 10, 5).0, &store, &runtime);
-    let (plan, sum) = rounded_sum(25, 10, 5);
-    run(&plan, &store, &runtime);
-    let live: HashSet<_> = plan.nodes().map(|n| n.key).collect();
-    let garbage = gc::find(&store, &live).unwrap();
-    assert_eq!((garbage.entries.len(), garbage.kept), (3, 4));
-    gc::sweep(&store, &garbage).unwrap();
-    assert_eq!(store.entries().unwrap().len(), 4);
-    let records = walk(&store.root().join("content"));
-    assert_eq!(records, 4, "one record for each entry that stays");
-    assert!(store.entries().unwrap().iter().all(|(kind, key)| verify::entry(&store, kind, *key).is_none()));
-    fs::write(store.entry("sum", sum.key()).join("value.json"), "16").unwrap();
-    let damage = verify::entry(&store, "sum", sum.key()).unwrap();
-    assert!(damage.what.starts_with("value.json has 2 bytes"), "{}", damage.what);
-}
-
-/// Number of files below a folder.
-fn walk(folder: &Path) -> usize {
-    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
-    entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
-}
-
-#[test]
 fn an_entry_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
+    let (store, other) = (store(dir.path()), Store::open(&dir.path().join("other")).unwrap());
     let (plan, sum) = rounded_sum(17, 10, 5);
     run(&plan, &store, &Runtime::default());
-    let holder = assay_engine::Holder { host: "test".into(), pid: 1, label: "again".into() };
-    let lease = store.lease(sum.key(), &holder).unwrap().unwrap();
-    let making = store.begin("sum", sum.key(), &lease).unwrap();
-    fs::write(making.folder().join("value.json"), "99").unwrap();
-    let (output, files) = making.files().unwrap();
-    let provenance = assay_engine::Provenance { output, files, ..store.provenance("sum", sum.key()).unwrap() };
-    let committed = making.commit(&plan.node(sum.key()).unwrap().recipe, &provenance).unwrap();
-    assert!(matches!(committed, assay_engine::Committed::Differs { .. }));
-    assert_eq!(store.read(&sum).unwrap(), Json(15));
-    assert_ne!(output, Digest::of(b""));
+    let holder = Holder { host: "test".into(), pid: 1, label: "again".into() };
+    assert!(matches!(store.claim("sum", sum.key(), &holder).unwrap(), Claim::Present));
+    // Somebody whose claim came before that commit, and whose lock did not keep others away.
+    let Claim::Vacant(mut slot) = other.claim("sum", sum.key(), &holder).unwrap() else { panic!("it is not there") };
+    fs::remove_dir_all(other.root().join("steps")).unwrap();
+    copy(&store.root().join("steps"), &other.root().join("steps"));
+    slot.files().put("value.json", b"99".to_vec()).unwrap();
+    let there = store.entry("sum", sum.key()).unwrap().unwrap();
+    let (committed, _) = slot.commit(there.recipe(), there.provenance.clone()).unwrap();
+    assert!(matches!(committed, Committed::Differs { kept } if kept == there.provenance.output), "{committed:?}");
+    assert_eq!(other.read(&sum).unwrap(), Json(15));
+    assert_eq!(left_in_work(&other), Vec::<String>::new());
+}
+
+/// Where an entry is on disk.
+fn file_of(store: &Store, kind: &str, key: assay_engine::StepKey) -> std::path::PathBuf {
+    let key = key.to_string();
+    store.root().join("steps").join(kind).join(&key[..2]).join(format!("{key}.entry"))
+}
+
+fn left_in_work(store: &Store) -> Vec<String> {
+    let names = store.root().join("work").read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != "sweep.lock").collect()
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect();
+    found.sort();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(file, target).unwrap();
+    }
 }

@@ -1,15 +1,17 @@
 //! From an experiment file to a plan.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use assay_config::{Document, Environment, Override, Problem};
 use assay_engine::{Digest, Facts, Output, Plan, Store};
 use indexmap::IndexMap;
 
+use crate::outside::TaskData;
 use crate::plan::{Finished, Planner};
 use crate::protocol::ProtocolSpec;
-use crate::results::PlannedCell;
+use crate::results::{ItemRow, PlannedCell, item_rows};
 use crate::spec::{Cell, Experiment};
 use crate::steps::{Runtime, WeightsArtifact};
 
@@ -32,8 +34,22 @@ pub struct Planned {
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    tasks: HashMap<String, Arc<TaskData>>,
     /// The file, to find places in.
     pub document: Document,
+}
+
+impl Planned {
+    /// The contribution of each item to an evaluation; none where it keeps none, or is left out.
+    ///
+    /// # Errors
+    /// When the evaluation is not in the store, or damaged.
+    pub fn items(&self, cell: &PlannedCell, store: &Store) -> anyhow::Result<Vec<ItemRow>> {
+        match self.tasks.get(&cell.cell.task) {
+            Some(data) => item_rows(cell, data, store),
+            None => Ok(Vec::new()),
+        }
+    }
 }
 
 impl Lab {
@@ -70,7 +86,7 @@ impl Lab {
         let mut planner = Planner::new(&self.experiment, &facts);
         let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
         let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
-        let Finished { plan, trained, shared_images, warnings: found } = planner.finish(&cells);
+        let Finished { plan, trained, tasks, shared_images, warnings: found } = planner.finish(&cells);
         let mut warnings = self.experiment.document.notes();
         warnings.extend(found);
         if let Err(error) = facts.save() {
@@ -79,7 +95,7 @@ impl Lab {
         }
         let document = self.experiment.document;
         if document.problems.is_empty() {
-            Ok(Planned { plan, cells, shared_images, trained, warnings, document })
+            Ok(Planned { plan, cells, shared_images, trained, warnings, tasks, document })
         } else {
             Err(document.problems.into_list())
         }

@@ -19,9 +19,9 @@ pub use outside::{
 pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, split_default, tasks};
 pub use results::{
-    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, Items,
-    LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,
-    Reliability, ReliabilityBin, ResultCell, Results, SolverReport, Summary,
+    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, ItemRow,
+    Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,
+    Reliability, ReliabilityBin, ResultCell, Results, SeenResults, SolverReport, Summary,
 };
 pub use spec::{
     About, Cell, DatasetSpec, Experiment, FileWeights, Metric, ModelSpec, Normalization, OnBadImage, Polarity,

@@ -42,28 +42,28 @@ impl fmt::Display for ImageSize {
     }
 }
 
-/// Numbers that the pixel values 0 to 255 become.
+/// Range of the pixel values that a model was trained on, before its normalisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Range {
-    /// Numbers from 0 to 1.
+    /// From 0 to 1.
     #[default]
     Unit,
-    /// Numbers from 0 to 255, as stored.
+    /// From 0 to 255.
     Byte,
-    /// Numbers from −1 to 1.
+    /// From −1 to 1.
     Symmetric,
 }
 
 /// The way from pixels to a model's input. Part of every key of features.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputSpec {
-    /// Numbers that the pixel values 0 to 255 become.
+    /// Range that the pixel values are brought to.
     pub range: Range,
     /// Exchange of dark and light, before all else (ink = 1).
     pub invert: bool,
-    /// Numbers that are subtracted from the channels, after the range; empty for none.
+    /// Mean that is subtracted from each channel after that; empty for none.
     pub mean: Vec<f32>,
-    /// Numbers that the channels are divided by after that; empty for none.
+    /// Standard deviation that each channel is divided by at last; empty for none.
     pub std: Vec<f32>,
 }
 
@@ -82,7 +82,7 @@ impl InputSpec {
         out
     }
 
-    /// The input that each of the 256 pixel values becomes.
+    /// The number for each of the 256 pixel values.
     fn table(&self, channel: usize) -> [f32; 256] {
         let mean = self.mean.get(channel).copied().unwrap_or(0.0);
         let std = self.std.get(channel).copied().unwrap_or(1.0);

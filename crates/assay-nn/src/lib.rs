@@ -43,4 +43,4 @@ pub use heads::{
 pub use identify::{Guess, identify};
 pub use input::{ImageSize, InputSpec, Range};
 pub use layers::Padding;
-pub use train::{Batch, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, train};
+pub use train::{Batch, Checkpoints, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, train};

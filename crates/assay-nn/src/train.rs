@@ -3,8 +3,6 @@
 //! Batches are a function of the step number, so that a training that was interrupted goes on exactly as it would have.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -68,7 +66,19 @@ pub struct TrainingHooks<'a> {
     /// Told the number of steps done and the loss of the last; an error ends the training.
     pub tick: &'a dyn Fn(u32, f32) -> anyhow::Result<()>,
     /// Folder to keep a checkpoint in, and the number of steps between two.
-    pub resume: Option<(&'a Path, u32)>,
+    pub resume: Option<(&'a dyn Checkpoints, u32)>,
+}
+
+/// A place that keeps one checkpoint of a training.
+pub trait Checkpoints {
+    /// Keeps `bytes` in place of those kept before. A kill leaves the ones or the others.
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    fn save(&self, bytes: &[u8]) -> anyhow::Result<()>;
+
+    /// Loads what was kept last; `None` when nothing was, or it is damaged.
+    fn load(&self) -> Option<Vec<u8>>;
 }
 
 /// A trained backbone.
@@ -160,7 +170,7 @@ pub fn train(
     let device = device.clone().autodiff();
     let [channels, height, width] = (hooks.batch)(0)?.shape;
     let features = backbone.features(channels, ImageSize { height, width }, &FeaturePoint::END).unwrap_or(0);
-    let restored = hooks.resume.and_then(|(folder, _)| Saved::load(folder, spec.steps));
+    let restored = hooks.resume.and_then(|(kept, _)| Saved::load(kept, spec.steps));
     let values = restored.as_ref().map_or(Values::Random(spec.seed), |saved| Values::Given(&saved.tensors));
     let mut builder = Builder::new(&device, values);
     let mut learner =
@@ -186,12 +196,12 @@ pub fn train(
         learner = adam.step(learner, grads, lr, spec.weight_decay);
         losses.push(value);
         (hooks.tick)(step + 1, value)?;
-        if let Some((folder, every)) = hooks.resume
+        if let Some((kept, every)) = hooks.resume
             && (step + 1).is_multiple_of(every.max(1))
         {
             let mut tensors = settled(&learner, &known);
             adam.save(&mut tensors, &known);
-            Saved { tensors, losses: losses.clone() }.store(folder)?;
+            Saved { tensors, losses: losses.clone() }.store(kept)?;
         }
     }
     let mut tensors = settled(&learner, &known);
@@ -309,10 +319,7 @@ struct Saved {
 }
 
 impl Saved {
-    const FILE: &'static str = "training.safetensors";
-
-    /// Written aside and renamed, so that a kill leaves the one before.
-    fn store(mut self, folder: &Path) -> anyhow::Result<()> {
+    fn store(mut self, kept: &dyn Checkpoints) -> anyhow::Result<()> {
         let numbers = |values: &[f32]| RawTensor {
             dtype: Dtype::F32,
             shape: vec![values.len()],
@@ -320,15 +327,12 @@ impl Saved {
         };
         self.tensors.insert("adam.steps".to_owned(), numbers(&[self.losses.len() as f32]));
         self.tensors.insert("losses".to_owned(), numbers(&self.losses));
-        let aside = folder.join("training.tmp");
-        fs::write(&aside, to_safetensors(&self.tensors)?)?;
-        fs::rename(aside, folder.join(Self::FILE))?;
-        Ok(())
+        kept.save(&to_safetensors(&self.tensors)?)
     }
 
     /// Loads what was kept, if anything usable was.
-    fn load(folder: &Path, steps: u32) -> Option<Self> {
-        let mut tensors = from_safetensors(&fs::read(folder.join(Self::FILE)).ok()?).ok()?;
+    fn load(kept: &dyn Checkpoints, steps: u32) -> Option<Self> {
+        let mut tensors = from_safetensors(&kept.load()?).ok()?;
         let losses = tensors.remove("losses")?.to_f32();
         (losses.len() <= steps as usize).then_some(Self { tensors, losses })
     }

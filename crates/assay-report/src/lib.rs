@@ -2,6 +2,10 @@
 //!
 //! **Invariant.** Nothing here prints; everything returns text.
 
+mod item_files;
+
+pub use item_files::{ItemFormat, render_items};
+
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 

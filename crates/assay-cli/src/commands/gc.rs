@@ -31,9 +31,9 @@ impl Gc {
         for path in &self.experiments {
             live.extend(plan_file(path, &[], false, &store)?.plan.nodes().map(|n| n.key));
         }
-        let garbage = gc::find(&store, &live)?;
-        if self.delete {
-            gc::sweep(&store, &garbage)?;
+        let garbage = if self.delete { gc::sweep(&store, &live)? } else { gc::find(&store, &live)? };
+        for path in &garbage.foreign {
+            environment::note(&format!("left alone: {} is no part of a store", path.display()));
         }
         let bytes: u64 = garbage.entries.iter().map(|e| e.2).sum();
         if self.format == ListFormat::Json {
@@ -54,7 +54,7 @@ impl Gc {
         let left = if garbage.work.is_empty() {
             String::new()
         } else {
-            format!(" and {} left-overs of interrupted steps", garbage.work.len())
+            format!(" and {} left-overs of earlier work", garbage.work.len())
         };
         environment::print(&format!(
             "{verb} {} entries ({}){left}, {} stay{hint}\n",

@@ -17,11 +17,14 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use assay_config::{Override, printable};
-use assay_engine::Store;
+use assay_engine::{Listing, Store};
 use assay_lab::{Cell, Lab, LeftOut, Planned};
 use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 
 use crate::{CliError, Exit, environment};
+
+/// See [`export::Export::WORDS`].
+pub const EXPORT_WORDS: [&str; 5] = export::Export::WORDS;
 
 /// Command of the program.
 #[derive(Subcommand)]
@@ -169,6 +172,20 @@ pub fn plan_file(path: &PathBuf, set: &[String], available: bool, store: &Store)
         environment::note(&printable(&format!("{what}: {model} on {task} by {protocol}: {why}")));
     }
     Ok(planned)
+}
+
+/// Names what is in the store and no part of it.
+pub fn tell_foreign(listing: &Listing) {
+    for path in &listing.foreign {
+        environment::note(&printable(&format!("passed over: {} is no part of a store", path.display())));
+    }
+    if let Some(path) = listing.outdated.first() {
+        environment::note(&format!(
+            "passed over: {} entries of an earlier version, such as {}; `assay gc --delete` removes them",
+            listing.outdated.len(),
+            path.display()
+        ));
+    }
 }
 
 /// A number of bytes for people.

@@ -26,7 +26,7 @@ impl Plan {
     pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
-        let statuses = planned.plan.survey(&store);
+        let statuses = planned.plan.survey(&store)?;
         let (estimate, covered) = planned.plan.estimate(&store, &statuses);
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         statuses.iter().for_each(|s| *counts.entry(name(*s)).or_default() += 1);

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use assay_config::printable;
-use assay_engine::{CancelToken, Event, Executor, Options, RunLog, StepKey, Store, Summary};
-use assay_lab::device::{self, DeviceChoice};
-use assay_lab::{Cell, CellState, Planned, Results, Runtime};
+use assay_engine::{CancelToken, Entry, Event, Executor, Options, RunLog, StepKey, Store, Summary};
+use assay_lab::device::{self, DeviceChoice, OpenDevice};
+use assay_lab::{Cell, CellState, Planned, Results, Runtime, SeenResults};
 use assay_report::{Format, render};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -18,8 +18,8 @@ pub struct Run {
     #[command(flatten)]
     experiment: ExperimentArguments,
     /// Device that networks are computed on.
-    #[arg(long, default_value = "auto", help = "Device: auto, cpu, cuda[:N], vulkan[:N] or wgpu[:N]", value_parser = parse_device)]
-    device: DeviceChoice,
+    #[arg(long, default_value = "auto", help = "Devices: auto, cpu, cuda[:N], vulkan[:N] or wgpu[:N]; several with commas", value_parser = parse_devices)]
+    device: String,
     /// Number of threads [default: one for each core].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -59,8 +59,13 @@ impl ResultFormat {
     }
 }
 
-fn parse_device(text: &str) -> Result<DeviceChoice, String> {
-    text.parse()
+fn parse_devices(text: &str) -> Result<String, String> {
+    DeviceChoice::list(text).map(|_| text.to_owned())
+}
+
+/// The text that is kept of a device: its name, and what made its code.
+fn described(device: &OpenDevice) -> String {
+    if device.generator.is_empty() { device.name.clone() } else { format!("{} ({})", device.name, device.generator) }
 }
 
 impl Run {
@@ -68,24 +73,28 @@ impl Run {
         let store = self.experiment.store().open()?;
         let planned = self.experiment.plan(&store)?;
         let jobs = self.jobs.map_or_else(environment::threads, usize::from);
-        let device = device::open(self.device).map_err(CliError::Usage)?;
+        let devices = device::open_all(&self.device).map_err(CliError::Usage)?;
         let options = Options {
             jobs,
-            device_slots: 1,
+            memory_bytes: None,
+            devices: devices.iter().map(described).collect(),
             keep_going: !self.fail_fast,
             host: environment::host(),
-            device: device.name.clone(),
             program: concat!("assay ", env!("CARGO_PKG_VERSION")).to_owned(),
             now_unix: environment::now_unix,
         };
-        let summary =
-            self.execute(&planned, &store, &options, Runtime::new(vec![device], jobs, planned.shared_images.clone()))?;
-        let results = Results::read(&planned.cells, &store, &failures(&summary));
+        // Held until the results are read, so that nobody collects them before.
+        let wanted = planned.cells.iter().filter_map(|cell| Some(cell.evaluation.as_ref().ok()?.key()));
+        let _live = store.use_shared(&options.host, wanted)?;
+        let runtime = Runtime::new(devices, jobs, planned.shared_images.clone());
+        let seen = SeenResults::default();
+        let summary = self.execute(&planned, &store, &options, (&runtime, &seen))?;
+        let results = Results::read(&planned.cells, &store, &failures(&summary), &seen);
         note_states(&results);
         environment::print_exact(&render(&results, self.format.report()))?;
         Ok(match exit(&results) {
             _ if summary.cancelled => Exit::Interrupted,
-            Exit::Done if !summary.failed.is_empty() => Exit::Failed,
+            Exit::Done if !summary.failed.is_empty() || summary.stopped.is_some() => Exit::Failed,
             exit => exit,
         })
     }
@@ -95,7 +104,7 @@ impl Run {
         planned: &Planned,
         store: &Store,
         options: &Options,
-        runtime: Runtime,
+        (runtime, seen): (&Runtime, &SeenResults),
     ) -> Result<Summary, CliError> {
         let log = self.log(store, options);
         let progress = Progress::new(self.quiet);
@@ -107,8 +116,10 @@ impl Run {
             }
             progress.show(event);
         };
-        let summary =
-            Executor { plan: &planned.plan, store, runtime: &runtime, options, events: &events, cancel: &cancel }.run();
+        let found = |key, entry: &Entry| seen.note(key, entry);
+        let plan = &planned.plan;
+        let summary = Executor { plan, store, runtime, options, events: &events, found: &found, cancel: &cancel }.run();
+        let summary = summary.inspect_err(|_| progress.finish())?;
         progress.finish();
         if let Some(log) = &log {
             log.note(&json!({"event": "ended", "ran": summary.ran, "hits": summary.hits, "aliased": summary.aliased,
@@ -125,7 +136,7 @@ impl Run {
         let now = environment::now_unix();
         let id = format!("{now}-{}", std::process::id());
         let header = json!({"schema": "assay.run/1", "experiment": environment::in_json(self.experiment.path()), "set": self.experiment.overrides(),
-            "started_unix": now, "host": options.host, "device": options.device, "jobs": options.jobs, "program": options.program});
+            "started_unix": now, "host": options.host, "device": options.devices.join(", "), "jobs": options.jobs, "program": options.program});
         RunLog::create(&store.runs_folder(), &id, &header).ok()
     }
 }
@@ -146,6 +157,7 @@ fn summarize(summary: &Summary) -> Vec<String> {
     let more = [
         (summary.aliased, "cut off early"),
         (summary.taken, "made by another process"),
+        (summary.damaged, "made again, being damaged"),
         (summary.failed.len(), "failed"),
         (summary.skipped.len(), "skipped"),
     ];
@@ -154,6 +166,9 @@ fn summarize(summary: &Summary) -> Vec<String> {
     for failure in &summary.failed {
         let label = printable(&failure.label);
         lines.push(format!("failed: {label} ({}): {}", failure.key.0.short(), failure.message));
+    }
+    if let Some(why) = &summary.stopped {
+        lines.push(format!("stopped, since results cannot be kept: {why}"));
     }
     if summary.cancelled {
         lines.push("interrupted: run again to go on from here".to_owned());

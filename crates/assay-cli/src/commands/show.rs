@@ -1,6 +1,7 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use assay_lab::Results;
+use assay_config::printable;
+use assay_lab::{Results, SeenResults};
 use assay_report::{metrics_table, render};
 use clap::Args;
 
@@ -25,8 +26,12 @@ impl Show {
     pub fn run(self) -> Result<Exit, CliError> {
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;
-        let results = Results::read(&planned.cells, &store, &HashMap::new());
+        let results = Results::read(&planned.cells, &store, &HashMap::new(), &SeenResults::default());
         note_states(&results);
+        let warnings: BTreeSet<&String> = results.cells.iter().flat_map(|cell| &cell.warnings).collect();
+        for warning in warnings {
+            environment::note(&format!("warning: {}", printable(warning)));
+        }
         if self.metrics {
             environment::print_exact(&metrics_table(&results))?;
             return Ok(exit(&results));

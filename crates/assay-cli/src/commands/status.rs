@@ -22,10 +22,19 @@ impl Status {
     pub fn run(self) -> Result<Exit, CliError> {
         let store = self.store.peek();
         let mut kinds: BTreeMap<String, (usize, u64, f64)> = BTreeMap::new();
-        for (kind, key) in store.entries()? {
-            let provenance = store.provenance(&kind, key)?;
+        let listing = store.list()?;
+        super::tell_foreign(&listing);
+        for (kind, key) in listing.entries {
+            let read = store.provenance(&kind, key);
             let entry = kinds.entry(kind).or_default();
             entry.0 += 1;
+            let provenance = match read {
+                Ok(provenance) => provenance,
+                Err(error) => {
+                    environment::note(&format!("passed over: {error:#}"));
+                    continue;
+                }
+            };
             if provenance.alias_of.is_none() {
                 entry.1 += provenance.bytes();
                 entry.2 += provenance.seconds;

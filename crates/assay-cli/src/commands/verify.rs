@@ -18,19 +18,23 @@ pub struct Verify {
 impl Verify {
     pub fn run(self) -> Result<Exit, CliError> {
         let store = self.store.peek();
-        let entries = store.entries()?;
+        let listing = store.list()?;
+        super::tell_foreign(&listing);
+        let entries = listing.entries;
         let damaged: Vec<_> = entries.iter().filter_map(|(kind, key)| verify::entry(&store, kind, *key)).collect();
         if self.format == ListFormat::Json {
-            let damaged: Vec<_> =
-                damaged.iter().map(|d| json!({"kind": d.kind, "key": d.key, "what": d.what})).collect();
+            let damaged: Vec<_> = damaged
+                .iter()
+                .map(|d| json!({"kind": d.kind, "key": d.key, "file": d.file.to_string_lossy(), "what": d.what}))
+                .collect();
             print_json("assay.verify/1", json!({"entries": entries.len(), "damaged": damaged}))?;
         } else {
             for damage in &damaged {
                 environment::note(&format!(
-                    "damaged: {}: {}; delete {} and run again",
+                    "damaged: {}: {} {}; a run that needs it makes it again",
                     damage.kind,
-                    damage.what,
-                    store.entry(&damage.kind, damage.key).display()
+                    damage.file.display(),
+                    damage.what
                 ));
             }
             environment::print(&format!("{} entries, {} damaged\n", entries.len(), damaged.len()))?;

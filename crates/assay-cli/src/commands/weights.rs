@@ -78,6 +78,10 @@ fn text(report: &WeightsReport) -> String {
     if let Some(container) = &report.container {
         let _ = writeln!(out, "container   {}", printable(container));
     }
+    for (path, count) in report.containers.iter().filter(|_| report.containers.len() > 1) {
+        let name = if path.is_empty() { "the file as a whole".into() } else { printable(path) };
+        let _ = writeln!(out, "holds       {name} ({count} tensors)");
+    }
     let _ = writeln!(out, "tensors     {}, with {numbers} numbers", report.tensors.len());
     match &report.guess {
         Some(guess) => describe(guess, &mut out),

@@ -95,7 +95,13 @@ fn latest_of_label(store: &Store, node: &Node<Runtime>, label: &str) -> anyhow::
         if kind != node.kind || key == node.key {
             continue;
         }
-        let provenance = store.provenance(&kind, key)?;
+        let provenance = match store.provenance(&kind, key) {
+            Ok(provenance) => provenance,
+            Err(error) => {
+                environment::note(&format!("passed over: {error:#}"));
+                continue;
+            }
+        };
         if provenance.label == label && latest.as_ref().is_none_or(|(_, p)| p.finished_unix <= provenance.finished_unix)
         {
             latest = Some((key, provenance));

@@ -16,10 +16,10 @@ use crate::target::Targets;
 /// Bytes of an image: a plane of red, one of green, one of blue.
 const IMAGE: usize = 3 * SIDE * SIDE;
 const SIDE: usize = 32;
-/// Version of the facts remembered of a batch; raise it when other labels or pixels are read of the same file.
+/// Version of what is remembered of a batch; raise it when other labels or pixels are read of the same file.
 const CIFAR_READER: u32 = 1;
 
-/// Differences between CIFAR-10 and CIFAR-100.
+/// The differences between the two.
 pub struct Variant {
     /// Batches of the Python version.
     python: &'static [(&'static str, Split)],
@@ -56,7 +56,7 @@ pub const CIFAR_100: Variant = Variant {
     label_bytes: 2,
 };
 
-/// Version of the files: pickles or binary.
+/// One of the two versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
     Python { labels: &'static str },
@@ -155,7 +155,7 @@ fn add_batch(
     Ok(())
 }
 
-/// Labels and pixels of a file.
+/// Reads labels and pixels of a file.
 fn parse(bytes: &[u8], version: Version) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     match version {
         Version::Binary { label_bytes } => {

@@ -6,17 +6,17 @@ use crate::manifest::Split;
 /// Facts about a dataset.
 #[derive(Clone, Copy, Debug)]
 pub struct DatasetInfo {
-    /// Name of the dataset in experiments.
+    /// The name in experiments.
     pub name: &'static str,
     /// Number of classes.
     pub classes: usize,
-    /// Metric that the study judges the dataset by, as an experiment names it.
+    /// The metric that the study judges it by, as an experiment names it.
     pub metric: &'static str,
-    /// Licence, as far as it is known.
+    /// The licence, as far as it is known.
     pub licence: &'static str,
-    /// Address that the files can be downloaded from.
+    /// The place where the files are to be had.
     pub source: &'static str,
-    /// Layout that the folder should have.
+    /// Files and folders that should be there.
     pub layout: &'static [&'static str],
 }
 
@@ -29,7 +29,7 @@ pub struct SplitCount {
     pub images: usize,
 }
 
-/// All datasets with layouts of their own.
+/// Lists all datasets with layouts of their own.
 pub fn all_datasets() -> Vec<Official> {
     use Official::*;
     vec![
@@ -52,7 +52,7 @@ pub fn all_datasets() -> Vec<Official> {
 }
 
 impl Official {
-    /// Images in each split, as published; empty where the number is not.
+    /// Gives the images in each split, as published; empty where the number is not.
     pub fn counts(self) -> Vec<SplitCount> {
         use Split::{Test, Train, Val, Whole};
         let counts: &[(Split, usize)] = match self {
@@ -75,7 +75,7 @@ impl Official {
         counts.iter().map(|(split, images)| SplitCount { split: *split, images: *images }).collect()
     }
 
-    /// The facts about the dataset.
+    /// Gives what is known of it.
     pub fn info(self) -> DatasetInfo {
         let (name, classes, metric, licence, source, layout): (_, _, _, _, _, &[&str]) = match self {
             Self::Aircraft => (

@@ -95,7 +95,7 @@ impl Official {
         Ok(manifest)
     }
 
-    /// Differences of the numbers of images and classes from those that were published.
+    /// Tells how the number of images and classes differs from what was published.
     fn unlike(self, manifest: &Manifest) -> Vec<String> {
         let info = self.info();
         let mut notes = Vec::new();
@@ -121,7 +121,7 @@ struct Row {
     split: Split,
 }
 
-/// Content of a dataset's annotations, before the images have been looked for.
+/// The annotations of a dataset, before the images have been looked for.
 struct Listing {
     base: Files,
     classes: Vec<String>,

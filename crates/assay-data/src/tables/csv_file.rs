@@ -86,7 +86,7 @@ pub fn csv_table(path: &Path, root: &Path, columns: &CsvColumns, digests: &dyn D
     Ok(Manifest { classes, samples, ..Manifest::default() })
 }
 
-/// Resolves a path of the table, which must lead to a place under `root`.
+/// Finds a path of the table, which must be under `root`.
 fn inside(root: &Path, path: &str) -> anyhow::Result<PathBuf> {
     let place = root.join(path);
     let stays = !Path::new(path).components().any(|c| matches!(c, Component::ParentDir)) && place.starts_with(root);

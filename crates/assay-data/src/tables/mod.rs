@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::manifest::Split;
 
-/// The split that a word means.
+/// Finds the split that a word means.
 pub fn split_of(name: &str) -> Option<Split> {
     match name.trim().to_lowercase().as_str() {
         "train" | "training" => Some(Split::Train),
@@ -21,7 +21,7 @@ pub fn split_of(name: &str) -> Option<Split> {
     }
 }
 
-/// Index of each name among all of them, sorted: numbers by value where all are numbers, else by bytes.
+/// Finds the index of each name among all of them, sorted: numbers by value where all are numbers, else by bytes.
 fn classes_of<'n>(names: impl Iterator<Item = &'n String>) -> (Vec<String>, BTreeMap<String, u32>) {
     let mut classes: Vec<String> = names.cloned().collect();
     let all_numbers = classes.iter().all(|n| n.parse::<i64>().is_ok());

@@ -32,7 +32,7 @@ pub struct ParquetColumns {
 
 /// A row group with more bytes is refused.
 const MAX_BYTES: i64 = 4 << 30;
-/// Version of the facts remembered of a file; raise it when other images or labels are read of the same file.
+/// Version of what is remembered of a file; raise it when other images or labels are read of the same file.
 const PARQUET_READER: u32 = 1;
 /// Row groups kept in memory: neighbouring images are asked for together.
 const KEPT: usize = 2;
@@ -136,7 +136,7 @@ pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digest
     Ok(Manifest { classes, samples, ..Manifest::default() })
 }
 
-/// Facts kept of a file: names of classes, first rows of row groups, digest and label of each row.
+/// Remembered of a file: names of classes, first rows of row groups, digest and label of each row.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Scan {
     names: Option<Vec<String>>,

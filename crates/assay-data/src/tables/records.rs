@@ -16,7 +16,7 @@ pub(super) struct BoundedRecords<R> {
     total: u64,
 }
 
-/// Place of the next byte in a record.
+/// The part of a record that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     FieldStart,

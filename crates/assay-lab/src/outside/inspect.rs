@@ -1,5 +1,6 @@
 //! Report on a weights file, for people who want to name it in an experiment.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -15,6 +16,8 @@ pub struct WeightsReport {
     pub format: &'static str,
     /// Key under which the tensors were, if they were nested.
     pub container: Option<String>,
+    /// Every dict of the file that holds tensors, by its key, with how many; the empty key is the file as a whole.
+    pub containers: BTreeMap<String, usize>,
     /// The tensors, by name.
     pub tensors: Vec<TensorReport>,
     /// The backbone that fits best; absent when nothing of any known one is in it.
@@ -66,10 +69,11 @@ pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<W
         name: name.clone(),
         dtype: tensor.dtype.name(),
         shape: tensor.shape.clone(),
-        not_finite: tensor.to_f32().iter().filter(|v| !v.is_finite()).count(),
+        not_finite: tensor.not_finite(),
     };
     let tensors = checkpoint.tensors.iter().map(tensor).collect();
-    Ok(WeightsReport { format: checkpoint.format, container: checkpoint.container, tensors, guess })
+    let containers = Checkpoint::containers(&Checkpoint::locate(path)).unwrap_or_default();
+    Ok(WeightsReport { format: checkpoint.format, container: checkpoint.container, containers, tensors, guess })
 }
 
 impl From<Guess> for GuessReport {

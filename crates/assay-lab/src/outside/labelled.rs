@@ -91,3 +91,92 @@ fn one_mark(class: u32, classes: usize) -> Vec<Presence> {
     let mark = |k: usize| if k == class as usize { Presence::Present } else { Presence::Absent };
     (0..classes).map(mark).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use assay_data::{ImageSource, Sample, Split, Targets as Shown};
+
+    use super::*;
+
+    /// Samples of three classes, each an image and what it shows.
+    fn manifest(samples: &[(u8, Shown)]) -> Manifest {
+        let sample = |(image, targets): &(u8, Shown)| Sample {
+            path: format!("{image}.png"),
+            digest: blake3::hash(&[*image]),
+            targets: targets.clone(),
+            split: Split::Train,
+            source: ImageSource::File(format!("{image}.png").into()),
+        };
+        let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
+        Manifest { classes, samples: samples.iter().map(sample).collect(), ..Manifest::default() }
+    }
+
+    fn shown(marks: [Presence; 3]) -> Shown {
+        Label::MultiLabel(marks.to_vec().into()).into()
+    }
+
+    #[test]
+    fn a_digest_sees_images_labels_classes_and_order_and_no_names() {
+        use Presence::{Absent, Difficult, Present};
+        let one = [(0, Shown::class(0)), (1, Shown::class(2)), (2, Shown::class(0))];
+        let one = manifest(&one);
+        let digest = |manifest: &Manifest, samples: &[u32], classes: &[u32]| {
+            LabelledImages::leaf(manifest, samples, classes).digest()
+        };
+        let all = digest(&one, &[0, 1, 2], &[0, 1, 2]);
+        let other = manifest(&[(0, Shown::class(0)), (1, Shown::class(1)), (2, Shown::class(0))]);
+        let image = manifest(&[(9, Shown::class(0)), (1, Shown::class(2)), (2, Shown::class(0))]);
+        let several = manifest(&[
+            (0, shown([Present, Absent, Absent])),
+            (1, shown([Absent, Absent, Present])),
+            (2, shown([Present, Absent, Absent])),
+        ]);
+        let mut difficult = several.clone();
+        difficult.samples[0].targets = shown([Present, Difficult, Absent]);
+        let digests = [
+            all,
+            digest(&one, &[1, 0, 2], &[0, 1, 2]),
+            digest(&one, &[0, 1], &[0, 1, 2]),
+            digest(&one, &[0, 1, 2], &[0, 2]),
+            digest(&other, &[0, 1, 2], &[0, 1, 2]),
+            digest(&image, &[0, 1, 2], &[0, 1, 2]),
+            digest(&several, &[0, 1, 2], &[0, 1, 2]),
+            digest(&difficult, &[0, 1, 2], &[0, 1, 2]),
+        ];
+        let distinct: std::collections::HashSet<_> = digests.iter().collect();
+        assert_eq!(distinct.len(), digests.len());
+        let mut renamed = one.clone();
+        for sample in &mut renamed.samples {
+            sample.path.push('x');
+            sample.split = Split::Test;
+        }
+        renamed.classes = vec!["x".into(), "y".into(), "z".into()];
+        assert_eq!(digest(&renamed, &[0, 1, 2], &[0, 1, 2]), all);
+    }
+
+    #[test]
+    fn classes_are_counted_among_those_that_take_part() {
+        let manifest = manifest(&[(0, Shown::class(2)), (1, Shown::class(0)), (2, Shown::class(1))]);
+        let images = LabelledImages::leaf(&manifest, &[0, 1], &[0, 2]);
+        let images = images.value();
+        assert_eq!(images.classes().unwrap(), [1, 0]);
+        assert_eq!(images.names, ["0.png", "1.png"]);
+        assert_eq!(images.images, [0, 1].map(|i: u8| *blake3::hash(&[i]).as_bytes()));
+        assert!(matches!(images.targets(), Targets::Classes { labels, classes: 2 } if labels == [1, 0]));
+    }
+
+    #[test]
+    fn where_one_image_shows_several_classes_all_have_marks() {
+        use Presence::{Absent, Difficult, Present};
+        let manifest =
+            manifest(&[(0, shown([Present, Difficult, Absent])), (1, Shown::class(2)), (2, Shown::default())]);
+        let images = LabelledImages::leaf(&manifest, &[0, 1, 2], &[0, 1, 2]);
+        let images = images.value();
+        let marks = [Present, Difficult, Absent, Absent, Absent, Present, Absent, Absent, Absent];
+        assert_eq!(images.labels, Labels::MultiLabel(marks.to_vec()));
+        assert!(images.classes().unwrap_err().to_string().contains("one class each"));
+        let Targets::MultiLabel { marks, classes } = images.targets() else { panic!("one class each") };
+        let learnt = [true, false, false, false, false, true, false, false, false];
+        assert_eq!((marks.as_slice(), classes), (&learnt[..], 3), "difficult objects count as absent");
+    }
+}

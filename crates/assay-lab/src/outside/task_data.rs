@@ -231,3 +231,139 @@ fn name_of(sample: &Sample) -> String {
         None => format!("image {}", sample.path),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use assay_data::{Color, ImageSource, ImageSpec, Resize, Size, Targets};
+
+    use super::*;
+
+    fn sample(image: u32, split: Split) -> Sample {
+        Sample {
+            path: format!("{split:?}/{image}"),
+            digest: blake3::hash(&image.to_le_bytes()),
+            targets: Targets::class(0),
+            split,
+            source: ImageSource::File(format!("nowhere/{split:?}/{image}").into()),
+        }
+    }
+
+    fn manifest(samples: impl IntoIterator<Item = Sample>) -> Manifest {
+        Manifest { classes: vec!["a".to_owned()], samples: samples.into_iter().collect(), ..Manifest::default() }
+    }
+
+    fn data(manifest: Manifest) -> TaskData {
+        let folder = tempfile::tempdir().unwrap();
+        TaskData::of(manifest, &Facts::open(folder.path().to_owned()))
+    }
+
+    #[test]
+    fn repeated_images_are_counted_by_split_and_between_splits() {
+        use Split::{Test, Train, Val, Whole};
+        let notes =
+            |samples: &[(u32, Split)]| repeated(&manifest(samples.iter().map(|(image, split)| sample(*image, *split))));
+        let none: [&str; 0] = [];
+        assert_eq!(notes(&[(0, Train), (1, Train), (2, Val), (3, Test)]), none);
+        assert_eq!(
+            notes(&[(0, Train), (0, Val), (0, Test), (1, Train), (1, Test), (2, Val)]),
+            [
+                "1 images are in both Train and Val",
+                "2 images are in both Train and Test",
+                "1 images are in both Val and Test",
+            ]
+        );
+        assert_eq!(
+            notes(&[(0, Train), (0, Train), (0, Train), (1, Train), (1, Train), (2, Test), (2, Test)]),
+            [
+                "3 samples of Train have the same image as another of that split",
+                "1 samples of Test have the same image as another of that split",
+            ]
+        );
+        assert_eq!(notes(&[(0, Whole), (0, Whole)]), none, "without splits nothing leaks");
+    }
+
+    #[test]
+    fn shards_hold_every_image_once_and_say_where_each_sample_is() {
+        // The first 1,000 images are there twice.
+        let images: Vec<u32> = (0..3000).chain(0..1000).collect();
+        let data = data(manifest(images.iter().map(|i| sample(*i, Split::Train))));
+        let lengths: Vec<usize> = (0..data.shards.len()).map(|i| data.shard_len(i)).collect();
+        assert_eq!(lengths.iter().sum::<usize>(), 3000);
+        assert!(lengths.len() > 3, "{lengths:?}");
+        for (i, image) in images.iter().enumerate() {
+            let pieces = data.shards_of(&[i as u32]);
+            assert_eq!(pieces, data.shards_of(&[*image]), "a sample is where its image is");
+            let piece = *pieces.first().unwrap() as usize;
+            let start: usize = lengths[..piece].iter().sum();
+            assert!((start..start + lengths[piece]).contains(&(*image as usize)));
+        }
+        let last = lengths.len() as u32 - 1;
+        assert_eq!(data.shards_of(&[0, 2999, 3000]), BTreeSet::from([0, last]));
+    }
+
+    #[test]
+    fn a_shard_is_named_by_its_images_alone() {
+        let names =
+            |samples: Vec<Sample>| data(manifest(samples)).shards.iter().map(External::digest).collect::<Vec<_>>();
+        let before = names((0..1500).map(|i| sample(i, Split::Train)).collect());
+        let moved = names((0..1500).map(|i| Sample { targets: Targets::class(7), ..sample(i, Split::Test) }).collect());
+        assert_eq!(before, moved, "a label or a path is not in the name");
+        let changed = names((0..1500).map(|i| sample(if i == 1499 { 9999 } else { i }, Split::Train)).collect());
+        assert_eq!(before[..before.len() - 1], changed[..before.len() - 1], "earlier pieces stay");
+        assert_ne!(before.last(), changed.last());
+        let swapped = names(vec![sample(1, Split::Train), sample(0, Split::Train)]);
+        assert_ne!(names(vec![sample(0, Split::Train), sample(1, Split::Train)]), swapped, "order is");
+    }
+
+    #[test]
+    fn bad_images_are_found_once_and_dropped_and_missing_files_are_no_bad_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let digest = blake3::hash(bytes);
+            Sample { path: name.to_owned(), digest, source: ImageSource::File(path), ..sample(0, Split::Whole) }
+        };
+        let good = |gray: u8| [b"P5 1 1 255\n".as_slice(), &[gray]].concat();
+        let samples = [
+            file("0.pgm", b"no image"),
+            file("1.pgm", &good(1)),
+            file("2.png", &good(2)[..11]),
+            file("3.pgm", &good(3)),
+        ];
+        let mut all = manifest(samples);
+        all.official = vec![];
+        let facts = Facts::open(folder.path().join("facts"));
+        let digests = FactDigests::new(&facts);
+        assert_eq!(bad_images(&all, &digests).unwrap(), [0, 2]);
+        // The same images are not decoded again, even where they are gone.
+        std::fs::remove_file(folder.path().join("1.pgm")).unwrap();
+        assert_eq!(bad_images(&all, &digests).unwrap(), [0, 2]);
+        drop_samples(&mut all, &[0, 2]);
+        let left: Vec<&str> = all.samples.iter().map(|s| s.path.as_str()).collect();
+        assert_eq!(left, ["1.pgm", "3.pgm"]);
+        let error = format!("{:#}", bad_images(&all, &digests).unwrap_err());
+        assert!(error.contains("1.pgm"), "{error}");
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_prepared_is_named_with_its_file() {
+        let spec = ImageSpec::new(
+            Color::Grey,
+            Resize::Stretch,
+            Size::square(2),
+            assay_data::Filter::Bilinear,
+            Size::square(2),
+            Vec::new(),
+        );
+        let message = |path: &str, source: &str| {
+            let sample =
+                Sample { path: path.to_owned(), source: ImageSource::File(source.into()), ..sample(0, Split::Test) };
+            format!("{:#}", prepare(&sample, &spec, None).unwrap_err())
+        };
+        let outside = message("a/1.png", "/nowhere/images/a/1.png");
+        assert!(outside.starts_with("image /nowhere/images/a/1.png: "), "{outside}");
+        let inside = message("a/1.png", "/nowhere/table.csv");
+        assert!(inside.starts_with("image a/1.png in /nowhere/table.csv: "), "{inside}");
+    }
+}

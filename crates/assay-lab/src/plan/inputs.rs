@@ -38,10 +38,15 @@ impl From<Ready> for WeightsRecipe {
 impl Planner<'_> {
     /// The samples of a task.
     pub(super) fn task_data(&mut self, name: &str) -> Result<Arc<TaskData>, PlanError> {
+        if let Some(data) = self.tasks.get(name) {
+            return Ok(Arc::clone(data));
+        }
         let task = &self.experiment.tasks[name];
         let same = format!("{:?} {:?} {:?}", task.dataset, task.subset, task.on_bad_image);
         if let Some(known) = self.data.get(&same) {
-            return known.clone();
+            let known = known.clone();
+            self.tasks.extend(known.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
+            return known;
         }
         let at = Names { task: name, ..Names::default() }.path(WrittenIn::Dataset);
         let loaded = match self.experiment.missing_of("tasks", name) {
@@ -62,6 +67,7 @@ impl Planner<'_> {
             let notes = data.manifest.notes.iter().chain(&data.repeated);
             self.warnings.extend(notes.map(|note| format!("task {name:?}: {note}")));
         }
+        self.tasks.extend(loaded.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
         self.data.insert(same, loaded.clone());
         loaded
     }
@@ -103,7 +109,10 @@ impl Planner<'_> {
         let at = names.path(WrittenIn::Weights);
         let data = self.task_data(&trained.on)?;
         let image = self.experiment.tasks[&trained.on].image();
-        fits(model, &image).map_err(|message| PlanError::wrong(format!("{at}.on"), message, None))?;
+        fits(model, &image).map_err(|message| {
+            let message = format!("model {name:?} cannot be trained on {:?}: {message}", trained.on);
+            PlanError::wrong(format!("{at}.on"), message, None)
+        })?;
         let images = data.manifest.samples.len();
         if images < trained.batch as usize {
             let message =
@@ -147,9 +156,13 @@ impl Planner<'_> {
         point: Option<&FeaturePoint>,
     ) -> Result<Vec<Output<Features>>, PlanError> {
         let names = Names { model: model_name, task: task_name, ..Names::default() };
-        let (model, image) = (self.model(names, point)?, self.experiment.tasks[task_name].image());
         let suffix = point.map_or_else(String::new, |point| format!("{point:?}"));
-        let memo = (model_name.to_owned(), task_name.to_owned(), suffix);
+        let memo = format!("{model_name}\0{task_name}\0{suffix}");
+        let known = self.features.get(&memo);
+        if let Some(outputs) = known.and_then(|known| pieces.iter().map(|piece| known[*piece as usize]).collect()) {
+            return Ok(outputs);
+        }
+        let (model, image) = (self.model(names, point)?, self.experiment.tasks[task_name].image());
         let mut known = self.features.remove(&memo).unwrap_or_else(|| vec![None; data.shards.len()]);
         let mut outputs = Vec::with_capacity(pieces.len());
         for piece in pieces.iter().map(|piece| *piece as usize) {

@@ -11,7 +11,7 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use assay_engine::{Digest, Facts, Output, Plan};
+use assay_engine::{Digest, Facts, Output, Plan, WrittenAt};
 
 use self::inputs::Ready;
 use crate::outside::TaskData;
@@ -31,11 +31,15 @@ pub(crate) struct Planner<'a> {
     /// By the dataset and what is used of it, so that tasks that differ in preprocessing alone share it.
     data: HashMap<String, Result<Arc<TaskData>, PlanError>>,
     weights: HashMap<String, Result<Ready, PlanError>>,
-    features: HashMap<(String, String, String), Vec<Option<Output<Features>>>>,
+    features: HashMap<String, Vec<Option<Output<Features>>>>,
+    /// By the name of a task.
+    tasks: HashMap<String, Arc<TaskData>>,
     /// Steps that are the same for every model, by task and protocol.
     shared: HashMap<(String, String), Box<dyn Any>>,
     /// Number of steps that read the images of a shard.
     readers: HashMap<Digest, u32>,
+    /// Places where steps are written, by their kind and the names that matter to it.
+    written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
 }
 
@@ -44,6 +48,8 @@ pub(crate) struct Finished {
     pub plan: Plan<Runtime>,
     /// Weights that are trained, by the name of their model.
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
+    /// The samples of every task that was looked at, by name.
+    pub tasks: HashMap<String, Arc<TaskData>>,
     /// Digests of shards whose images several steps read.
     pub shared_images: HashSet<Digest>,
     /// Warnings for a person.
@@ -59,8 +65,10 @@ impl<'a> Planner<'a> {
             data: HashMap::new(),
             weights: HashMap::new(),
             features: HashMap::new(),
+            tasks: HashMap::new(),
             shared: HashMap::new(),
             readers: HashMap::new(),
+            written: HashMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -97,13 +105,17 @@ impl<'a> Planner<'a> {
         let mut trained: Vec<_> = self.weights.into_iter().filter_map(of).collect();
         trained.sort_by(|a, b| a.0.cmp(&b.0));
         let shared_images = self.readers.into_iter().filter(|(_, count)| *count > 1).map(|(shard, _)| shard).collect();
-        Finished { plan: self.plan, trained, shared_images, warnings: self.warnings }
+        Finished { plan: self.plan, trained, tasks: self.tasks, shared_images, warnings: self.warnings }
     }
 
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {
-        let root = names.path(S::ROOT);
+        let key = names.that_matter::<S>();
+        let written = match self.written.get(&key) {
+            Some(written) => written.clone(),
+            None => self.written.entry(key).or_insert(names.written_at::<S>()).clone(),
+        };
         self.plan
-            .add(label, step, names.written_at::<S>())
-            .map_err(|error| PlanError::wrong(root, error.to_string(), None))
+            .add(label, step, written)
+            .map_err(|error| PlanError::wrong(names.path(S::ROOT), error.to_string(), None))
     }
 }

@@ -5,6 +5,8 @@ mod few_shot;
 mod knn;
 mod linear;
 #[cfg(test)]
+mod round_trips;
+#[cfg(test)]
 mod toy;
 
 use schemars::JsonSchema;

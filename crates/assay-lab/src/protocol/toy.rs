@@ -261,10 +261,10 @@ mod tests {
         let device = open(DeviceChoice::Cpu).unwrap();
         let options = Options {
             jobs: 2,
-            device_slots: 1,
+            memory_bytes: None,
             keep_going: true,
             host: String::new(),
-            device: device.name.clone(),
+            devices: vec![device.name.clone()],
             program: String::new(),
             now_unix: || 0,
         };
@@ -275,9 +275,11 @@ mod tests {
             runtime: &runtime,
             options: &options,
             events: &|_| {},
+            found: &|_, _| {},
             cancel: &CancelToken::default(),
         }
-        .run();
+        .run()
+        .unwrap();
         assert!(summary.failed.is_empty(), "{summary:?}");
         Ok(store.read(&output).unwrap())
     }

@@ -1,17 +1,15 @@
 //! Evaluations, what a protocol reports of one model on one task: a headline among measures, the contribution of each
 //! item, and exhibits.
 
-use std::path::Path;
-
 use anyhow::{Context as _, ensure};
-use assay_engine::{Artifact, FramedHasher};
+use assay_engine::{Artifact, ArtifactFiles, FramedHasher};
 use assay_stats::mean_interval;
 use assay_stats::metrics::MetricId;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use super::exhibit::Exhibit;
-use crate::steps::{Arrays, array, read_file};
+use crate::steps::{Arrays, array};
 
 /// Evaluation of one model on one task by one protocol.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,26 +246,27 @@ impl Evaluation {
 const ITEMS: &str = "items.safetensors";
 
 impl Artifact for Evaluation {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        std::fs::write(folder.join(Self::SUMMARY), serde_json::to_vec(&self.summary)?)?;
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        files.put(Self::SUMMARY, serde_json::to_vec(&self.summary)?)?;
         if let Some(items) = &self.per_item {
-            Arrays::new()
+            let bytes = Arrays::new()
                 .with("digests", Dtype::U8, &[items.digests.len(), 32], items.digests.iter().copied())
                 .with("values", Dtype::F64, &[items.values.len()], items.values.iter().map(|v| v.to_le_bytes()))
-                .write(&folder.join(ITEMS))?;
+                .to_bytes()?;
+            files.put(ITEMS, bytes)?;
         }
         for exhibit in &self.exhibits {
-            exhibit.write(folder)?;
+            files.put(exhibit.file(), exhibit.to_bytes()?)?;
         }
         Ok(())
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let summary = Summary::from_bytes(&read_file(&folder.join(Self::SUMMARY))?)?;
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let summary = Summary::from_bytes(&files.get(Self::SUMMARY)?)?;
         let per_item = match summary.per_item {
             None => None,
             Some(over) => {
-                let bytes = read_file(&folder.join(ITEMS))?;
+                let bytes = files.get(ITEMS)?;
                 let file = SafeTensors::deserialize(&bytes).context("items.safetensors is damaged")?;
                 let (_, digests) = array(&file, "digests", |d: [u8; 32]| d)?;
                 let (_, values) = array(&file, "values", f64::from_le_bytes)?;
@@ -275,8 +274,7 @@ impl Artifact for Evaluation {
                 Some(PerItem { over, digests, values })
             }
         };
-        let exhibits =
-            summary.exhibits.iter().map(|name| Exhibit::read(folder, name)).collect::<anyhow::Result<_>>()?;
+        let exhibits = summary.exhibits.iter().map(|name| Exhibit::read(files, name)).collect::<anyhow::Result<_>>()?;
         Ok(Self { summary, per_item, exhibits })
     }
 }

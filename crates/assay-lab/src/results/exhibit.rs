@@ -1,16 +1,15 @@
 //! Exhibits, what there is to look at besides numbers: curves, tables and predictions, each a file of its own that
 //! reads back.
 
-use std::path::Path;
-
 use anyhow::{Context as _, ensure};
 use assay_data::Presence;
+use assay_engine::ArtifactFiles;
 use assay_stats::metrics::{CalibrationBin, MetricId};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::outside::Labels;
-use crate::steps::{Arrays, array, read_file};
+use crate::steps::{Arrays, array};
 
 /// Something to look at.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,14 +234,8 @@ impl Exhibit {
         Ok(exhibit)
     }
 
-    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        std::fs::write(folder.join(self.file()), self.to_bytes()?)
-            .with_context(|| format!("writing {}", folder.join(self.file()).display()))
-    }
-
-    pub(super) fn read(folder: &Path, file: &str) -> anyhow::Result<Self> {
-        ensure!(FILES.contains(&file), "no exhibit is kept in a file called {file:?}");
-        Self::from_bytes(file, &read_file(&folder.join(file))?).with_context(|| format!("{file} is damaged"))
+    pub(super) fn read(files: &ArtifactFiles, file: &str) -> anyhow::Result<Self> {
+        Self::from_bytes(file, &files.get(file)?).with_context(|| format!("{file} is not what was expected"))
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod evaluation;
 mod exhibit;
+mod items;
 mod judge;
 mod read;
 
@@ -12,5 +13,6 @@ pub use exhibit::{
     Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall, Predictions,
     Reliability, ReliabilityBin, SolverReport,
 };
+pub use items::{ItemRow, item_rows};
 pub use judge::{CalibrationRule, Resampling, judge_classes, judge_multi_label};
-pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results};
+pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results, SeenResults};

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context as _;
-use assay_engine::{Output, StepKey, Store};
+use assay_engine::{Entry, Output, StepKey, StepWarning, Store};
 
 use super::evaluation::{Evaluation, Summary};
 use crate::spec::Cell;
@@ -108,8 +108,14 @@ impl CellState {
 }
 
 impl Results {
-    /// Reads what is there. `failures` says of steps that a run has just tried and not made why that is.
-    pub fn read(planned: &[PlannedCell], store: &Store, failures: &HashMap<StepKey, String>) -> Self {
+    /// Reads what is there, but for what has been `seen` already. `failures` says of steps that a run has just tried and not
+    /// made why that is.
+    pub fn read(
+        planned: &[PlannedCell],
+        store: &Store,
+        failures: &HashMap<StepKey, String>,
+        seen_already: &SeenResults,
+    ) -> Self {
         let (mut models, mut columns): (Vec<String>, Vec<(String, String)>) = Default::default();
         let mut seen = HashSet::new();
         for PlannedCell { cell, .. } in planned {
@@ -120,7 +126,7 @@ impl Results {
                 columns.push((cell.task.clone(), cell.protocol.clone()));
             }
         }
-        let cells = planned.iter().map(|planned| ResultCell::read(planned, store, failures)).collect();
+        let cells = planned.iter().map(|planned| ResultCell::read(planned, store, failures, seen_already)).collect();
         Self { models, columns, cells }
     }
 
@@ -133,7 +139,12 @@ impl Results {
 }
 
 impl ResultCell {
-    fn read(planned: &PlannedCell, store: &Store, failures: &HashMap<StepKey, String>) -> Self {
+    fn read(
+        planned: &PlannedCell,
+        store: &Store,
+        failures: &HashMap<StepKey, String>,
+        seen_already: &SeenResults,
+    ) -> Self {
         let cell = planned.cell.clone();
         let output = match &planned.evaluation {
             Ok(output) => output,
@@ -144,21 +155,37 @@ impl ResultCell {
                 return Self { cell, step: None, state: CellState::Impossible(why.clone()), warnings: Vec::new() };
             }
         };
-        let folder = store.entry(output.kind(), output.key());
         let failed = || failures.get(&output.key()).cloned();
-        let state = if !folder.is_dir() {
-            failed().map_or(CellState::NotRun(None), CellState::Failed)
-        } else {
-            match read_summary(store, output) {
-                Ok(summary) => CellState::Done(summary),
-                Err(error) => CellState::Damaged(format!("{error:#}")),
-            }
+        let read = || match store.entry(output.kind(), output.key()) {
+            Ok(None) => (failed().map_or(CellState::NotRun(None), CellState::Failed), Vec::new()),
+            Ok(Some(entry)) => state_of(&entry),
+            Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
         };
-        Self { cell, step: Some((output.key().to_string(), folder)), state, warnings: Vec::new() }
+        let (state, warnings) = seen_already.of(output.key()).unwrap_or_else(read);
+        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings }
     }
 }
 
-fn read_summary(store: &Store, output: &Output<Evaluation>) -> anyhow::Result<Summary> {
-    let path = store.entry(output.kind(), output.key()).join(Evaluation::SUMMARY);
-    Summary::from_bytes(&std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?)
+/// The state that an entry gives its cell, and the warnings that come with it.
+fn state_of(entry: &Entry) -> (CellState, Vec<String>) {
+    let summary = entry.files.get(Evaluation::SUMMARY).and_then(|bytes| Summary::from_bytes(&bytes));
+    let state = summary.map_or_else(|error| CellState::Damaged(format!("{error:#}")), CellState::Done);
+    let warnings = entry.provenance.warnings.iter();
+    (state, warnings.map(|StepWarning { label, message }| format!("{label}: {message}")).collect())
+}
+
+/// Results that a run has met in the store, so that they are read once.
+#[derive(Debug, Default)]
+pub struct SeenResults(Mutex<HashMap<StepKey, (CellState, Vec<String>)>>);
+
+impl SeenResults {
+    /// Takes note of an entry.
+    pub fn note(&self, key: StepKey, entry: &Entry) {
+        let seen = state_of(entry);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, seen);
+    }
+
+    fn of(&self, key: StepKey) -> Option<(CellState, Vec<String>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
 }

@@ -260,7 +260,8 @@ impl Experiment {
         used.dedup();
         for (section, name) in used {
             for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
-                if !Checkpoint::locate(path).exists() {
+                // What cannot be made a path of has been told.
+                if !self.document.problems.has_one_at(place) && !Checkpoint::locate(path).exists() {
                     let message = format!("{} does not exist", path.display());
                     let source = self.where_to_get(section, name);
                     if available {

@@ -275,3 +275,57 @@ impl TrainedWeights {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A model as an experiment has it; fields that are no names of variants are as in JSON.
+    fn model(json: serde_json::Value) -> ModelSpec {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn the_usual_normalisation_is_that_of_the_backbone() {
+        let conv4 = serde_json::json!({ "Conv4": { "channels": 1 } });
+        let clip = serde_json::json!({ "Clip": { "size": "Base", "patch": 32 } });
+        for (backbone, normalization, expected) in [
+            ("Pixels".into(), "Usual", None),
+            (conv4.clone(), "Usual", None),
+            ("ResNet18".into(), "Usual", Some(0.485)),
+            (clip.clone(), "Usual", Some(0.481_454_66)),
+            (conv4, "ImageNet", Some(0.485)),
+            (clip, "None", None),
+            ("ResNet18".into(), "Clip", Some(0.481_454_66)),
+        ] {
+            let model = model(serde_json::json!({ "backbone": backbone, "normalization": normalization }));
+            let InputSpec { mean, std, invert, range } = model.input();
+            assert_eq!(mean.first().copied(), expected, "{backbone} {normalization}");
+            assert_eq!((mean.len(), invert, range), (std.len(), false, Range::Unit));
+        }
+        let own = serde_json::json!({ "MeanStd": { "mean": [0.5], "std": [0.25] } });
+        let own =
+            model(serde_json::json!({ "backbone": "Pixels", "normalization": own, "polarity": "Inverted" })).input();
+        assert_eq!((own.mean, own.std, own.invert), (vec![0.5], vec![0.25], true));
+    }
+
+    #[test]
+    fn features_are_taken_where_the_backbone_has_a_layer() {
+        let point = |layer: Option<&str>, pool: serde_json::Value| {
+            model(serde_json::json!({ "backbone": "ResNet18", "layer": layer, "pool": pool })).point()
+        };
+        assert!(point(None, serde_json::Value::Null).unwrap().is_end());
+        assert!(!point(Some("layer2"), serde_json::Value::Null).unwrap().is_end());
+        assert!(point(Some("layer9"), serde_json::Value::Null).unwrap_err().contains("layer9"));
+        assert!(point(None, "Cls".into()).is_err(), "it has no class token");
+    }
+
+    #[test]
+    fn what_is_not_said_of_training_is_as_documented() {
+        let trained = serde_json::json!({ "method": { "SimClr": {} }, "on": "t", "steps": 3 });
+        let trained: TrainedWeights = serde_json::from_value(trained).unwrap();
+        assert_eq!((trained.batch, trained.lr, trained.weight_decay, trained.seed), (64, 1e-3, 0.0, 0));
+        let Method::SimClr(SimClr { temperature, projection }) = trained.method else { panic!("another method") };
+        assert_eq!((temperature, projection), (0.2, 64));
+    }
+}

@@ -114,8 +114,8 @@ impl TaskSpec {
     pub(crate) fn check(&self, at: &Checker<'_>) {
         let image = at.field("image");
         image.field("size").expect((1..=4096).contains(&self.image.size), "must be from 1 to 4096");
-        let crop = self.image.crop.unwrap_or(self.image.size);
-        image.field("crop").expect((1..=self.image.size).contains(&crop), "must be from 1 to `size`");
+        let fits = self.image.crop.is_none_or(|crop| (1..=self.image.size).contains(&crop));
+        image.field("crop").expect(fits, "must be from 1 to `size`");
         for (i, step) in self.image.before.iter().enumerate() {
             let is_sound = step.sides().iter().all(|side| (1..=4096).contains(side));
             image.field(&format!("before.{i}")).expect(is_sound, "must have sides from 1 to 4096");

@@ -1,8 +1,5 @@
 //! Named arrays of an artifact.
 
-use std::path::Path;
-
-use anyhow::Context as _;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// Named arrays of an artifact, as one safetensors file.
@@ -33,10 +30,6 @@ impl Arrays {
         let views = views.collect::<anyhow::Result<Vec<_>>>()?;
         Ok(safetensors::serialize(views, None)?)
     }
-
-    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        std::fs::write(path, self.to_bytes()?).with_context(|| format!("writing {}", path.display()))
-    }
 }
 
 /// Reads one array of a safetensors file: its shape and its numbers.
@@ -50,8 +43,4 @@ pub(crate) fn array<T, const N: usize>(
     anyhow::ensure!(view.data().len() % N == 0 && view.data().len() / N <= numbers, "{name} is of another type");
     let numbers = view.data().chunks_exact(N).map(|c| convert(c.try_into().expect("chunks of N"))).collect();
     Ok((view.shape().to_vec(), numbers))
-}
-
-pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
 }

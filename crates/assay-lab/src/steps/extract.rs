@@ -1,16 +1,17 @@
 //! Features of the images of a shard.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use assay_data::{ImageSpec, Manifest};
-use assay_engine::{Artifact, Context, Cost, Digest, External, Needs, Output, Step, Threads, to_canonical_json};
+use assay_engine::{
+    Artifact, ArtifactFiles, Context, Cost, Digest, External, Needs, Output, Step, Threads, to_canonical_json,
+};
 use assay_nn::{Backbone, Builder, Extractor, FeaturePoint, ImageSize, InputSpec, Values, extract};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use super::train::WeightsArtifact;
-use super::{Arithmetic, Arrays, LabStep, Runtime, WrittenIn, array, read_file};
+use super::{Arithmetic, Arrays, LabStep, Runtime, WrittenIn, array};
 use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, prepare};
 
 /// A model as far as it matters to its features.
@@ -113,7 +114,7 @@ impl Step<Runtime> for ExtractShard {
             progress(done as u64);
             cancel().map_err(anyhow::Error::from)
         };
-        let values = extract(&extractor, samples.len(), context.runtime().workers, load, tick)?;
+        let values = extract(&extractor, samples.len(), context.threads(), load, tick)?;
         let dim = values.len() / samples.len().max(1);
         if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
             anyhow::bail!(
@@ -140,16 +141,19 @@ pub struct Features {
 const FILE: &str = "features.safetensors";
 
 impl Artifact for Features {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
         let n = self.digests.len();
-        Arrays::new()
-            .with("digests", Dtype::U8, &[n, 32], self.digests.iter().copied())
-            .with("features", Dtype::F32, &[n, self.dim], self.values.iter().map(|v| v.to_le_bytes()))
-            .write(&folder.join(FILE))
+        let arrays = Arrays::new().with("digests", Dtype::U8, &[n, 32], self.digests.iter().copied()).with(
+            "features",
+            Dtype::F32,
+            &[n, self.dim],
+            self.values.iter().map(|v| v.to_le_bytes()),
+        );
+        files.put_plain(FILE, arrays.to_bytes()?)
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let bytes = read_file(&folder.join(FILE))?;
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let bytes = files.get(FILE)?;
         let file = SafeTensors::deserialize(&bytes)?;
         let (_, digests) = array(&file, "digests", |d: [u8; 32]| d)?;
         let (shape, values) = array(&file, "features", f32::from_le_bytes)?;

@@ -8,7 +8,7 @@ mod train;
 mod written;
 
 pub use arithmetic::Arithmetic;
-pub(crate) use arrays::{Arrays, array, read_file};
+pub(crate) use arrays::{Arrays, array};
 pub use extract::{ExtractShard, FeatureTable, Features, ModelRecipe, WeightsRecipe};
 pub use runtime::Runtime;
 pub use train::{TrainBackbone, TrainRecipe, WeightsArtifact};

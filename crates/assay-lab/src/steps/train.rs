@@ -1,22 +1,21 @@
 //! Training a backbone on the images of a task.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use assay_data::augment::Views;
 use assay_data::{ImageSpec, Sample};
-use assay_engine::{Artifact, Content, Context, Cost, External, Needs, Step, Threads};
+use assay_engine::{Artifact, ArtifactFiles, Content, Context, Cost, External, Needs, Scratch, Step, Threads};
 use assay_nn::{
-    Backbone, Batch, InputSpec, Loss, RawTensor, TrainSpec, TrainingHooks, from_safetensors, to_safetensors, train,
+    Backbone, Batch, Checkpoints, InputSpec, Loss, RawTensor, TrainSpec, TrainingHooks, from_safetensors,
+    to_safetensors, train,
 };
 use assay_stats::Stream;
 use serde::Serialize;
 
-use super::{Arithmetic, LabStep, Runtime, WrittenIn, read_file};
+use super::{Arithmetic, LabStep, Runtime, WrittenIn};
 use crate::outside::{LabelledImages, Labels, ShardImages, prepare};
 
 /// Objective of training, as far as it matters.
@@ -110,7 +109,7 @@ impl Step<Runtime> for TrainBackbone {
         };
         let batches = Batches { step: self, images: &images, labels: &labels, order: Mutex::default() };
         let spec = TrainSpec { loss, steps: self.steps, lr: self.lr, weight_decay: self.weight_decay, seed: self.seed };
-        let scratch = context.scratch()?;
+        let kept = Kept(context.scratch()?);
         let tick = |done: u32, _loss: f32| {
             context.progress(u64::from(done), u64::from(self.steps), "steps");
             context.check_cancelled().map_err(anyhow::Error::from)
@@ -118,7 +117,7 @@ impl Step<Runtime> for TrainBackbone {
         let hooks = TrainingHooks {
             batch: &|step| Ok(batches.draw(step)),
             tick: &tick,
-            resume: Some((&scratch, CHECKPOINT_EVERY)),
+            resume: Some((&kept, CHECKPOINT_EVERY)),
         };
         let trained = train(&self.backbone, &spec, &hooks, &context.runtime().devices[context.device()].device)?;
         Ok(WeightsArtifact { tensors: trained.tensors, losses: trained.losses })
@@ -152,12 +151,29 @@ impl TrainBackbone {
             }
         };
         let parts = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..context.runtime().workers.max(1)).map(|_| scope.spawn(work)).collect();
+            let threads: Vec<_> = (0..context.threads().max(1)).map(|_| scope.spawn(work)).collect();
             threads.into_iter().map(|t| t.join().expect("decoding does not panic")).collect::<anyhow::Result<Vec<_>>>()
         })?;
         let mut all: Vec<(usize, Vec<u8>)> = parts.into_iter().flatten().collect();
         all.sort_unstable_by_key(|(at, _)| *at);
         Ok(all.into_iter().map(|(_, pixels)| pixels).collect())
+    }
+}
+
+/// The checkpoint of an interrupted training.
+struct Kept<'a>(Scratch<'a>);
+
+impl Kept<'_> {
+    const FILE: &'static str = "training.safetensors";
+}
+
+impl Checkpoints for Kept<'_> {
+    fn save(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.0.save(Self::FILE, bytes)
+    }
+
+    fn load(&self) -> Option<Vec<u8>> {
+        self.0.load(Self::FILE)
     }
 }
 
@@ -220,15 +236,15 @@ impl WeightsArtifact {
 }
 
 impl Artifact for WeightsArtifact {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::write(folder.join(Self::FILE), to_safetensors(&self.tensors)?)?;
-        Ok(fs::write(folder.join("losses.json"), serde_json::to_vec(&self.losses)?)?)
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        files.put_plain(Self::FILE, to_safetensors(&self.tensors)?)?;
+        files.put("losses.json", serde_json::to_vec(&self.losses)?)
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let tensors = from_safetensors(&read_file(&folder.join(Self::FILE))?)?;
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let tensors = from_safetensors(&files.get(Self::FILE)?)?;
         let losses =
-            serde_json::from_slice(&read_file(&folder.join("losses.json"))?).context("losses.json is damaged")?;
+            serde_json::from_slice(&files.get("losses.json")?).context("losses.json is not what was expected")?;
         Ok(Self { tensors, losses })
     }
 }

@@ -58,6 +58,14 @@ impl Names<'_> {
         }
     }
 
+    /// The kind of a step with the names that it is written under.
+    pub fn that_matter<S: LabStep>(self) -> String {
+        let of_model = |part: WrittenIn| matches!(part, WrittenIn::Model | WrittenIn::Weights | WrittenIn::Backbone);
+        let has_model = of_model(S::ROOT) || S::WRITTEN_IN.iter().any(|(_, part)| of_model(*part));
+        let parts = [S::KIND, if has_model { self.model } else { "" }, self.task, self.protocol];
+        parts.join("\0")
+    }
+
     /// The places where the parts of a step are written.
     pub fn written_at<S: LabStep>(self) -> Vec<WrittenAt> {
         let parts = std::iter::once(("", S::ROOT)).chain(S::WRITTEN_IN.iter().copied());

@@ -21,13 +21,13 @@ const EPSILON: f64 = 1e-6;
 /// Size of a ConvNeXt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConvNeXtSize {
-    /// 3, 3, 9, 3 blocks of 96, 192, 384, 768 channels.
+    /// Four stages with 3, 3, 9 and 3 blocks of 96, 192, 384 and 768 channels.
     Tiny,
-    /// 3, 3, 27, 3 blocks of 96, 192, 384, 768 channels.
+    /// Four stages with 3, 3, 27 and 3 blocks of 96, 192, 384 and 768 channels.
     Small,
-    /// 3, 3, 27, 3 blocks of 128, 256, 512, 1024 channels.
+    /// Four stages with 3, 3, 27 and 3 blocks of 128, 256, 512 and 1024 channels.
     Base,
-    /// 3, 3, 27, 3 blocks of 192, 384, 768, 1536 channels.
+    /// Four stages with 3, 3, 27 and 3 blocks of 192, 384, 768 and 1536 channels.
     Large,
     /// Any other size.
     Custom {

@@ -1,14 +1,12 @@
 //! Few-shot episodes as steps, so that every model is asked the same.
 
-use std::path::Path;
-
 use assay_data::{EpisodeShape, Episodes};
-use assay_engine::{Artifact, Content, Context, Step};
+use assay_engine::{Artifact, ArtifactFiles, Content, Context, Step};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;
 
 use crate::outside::TaskData;
-use crate::steps::{Arrays, LabStep, Runtime, WrittenIn, array, read_file};
+use crate::steps::{Arrays, LabStep, Runtime, WrittenIn, array};
 
 /// Draws episodes from a manifest.
 #[derive(Serialize)]
@@ -85,19 +83,19 @@ pub struct EpisodeList(pub Episodes);
 const FILE: &str = "episodes.safetensors";
 
 impl Artifact for EpisodeList {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
         let Episodes { ways, shots, support, queries, query_ways } = &self.0;
         let episodes = self.0.len();
         let bytes = |list: &[u32]| list.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>();
-        Arrays::new()
+        let arrays = Arrays::new()
             .with("support", Dtype::U32, &[episodes, *ways, *shots], bytes(support))
             .with("queries", Dtype::U32, &[episodes, self.0.queries_each()], bytes(queries))
-            .with("query_ways", Dtype::U32, &[episodes, self.0.queries_each()], bytes(query_ways))
-            .write(&folder.join(FILE))
+            .with("query_ways", Dtype::U32, &[episodes, self.0.queries_each()], bytes(query_ways));
+        files.put(FILE, arrays.to_bytes()?)
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let bytes = read_file(&folder.join(FILE))?;
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let bytes = files.get(FILE)?;
         let file = SafeTensors::deserialize(&bytes)?;
         let (shape, support) = array(&file, "support", u32::from_le_bytes)?;
         let (_, queries) = array(&file, "queries", u32::from_le_bytes)?;

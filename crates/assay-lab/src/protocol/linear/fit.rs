@@ -1,8 +1,6 @@
 //! The final fit with the chosen value.
 
-use std::path::Path;
-
-use assay_engine::{Artifact, Content, Context, Cost, Json, Needs, Output, Step, Threads};
+use assay_engine::{Artifact, ArtifactFiles, Content, Context, Cost, Json, Needs, Output, Step, Threads};
 use assay_probe::Linear;
 use serde::Serialize;
 
@@ -11,7 +9,7 @@ use super::grid::{Candidates, cost};
 use super::probe::{Probe, Rows, arrays_of, linear_from, scaled};
 use crate::outside::LabelledImages;
 use crate::results::SolverReport;
-use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn, read_file};
+use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Fits the chosen value on all images that are not test images.
 #[derive(Serialize)]
@@ -80,13 +78,13 @@ const REPORT: &str = "fit.json";
 const WEIGHTS: &str = "classifier.safetensors";
 
 impl Artifact for FittedProbe {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        std::fs::write(folder.join(REPORT), serde_json::to_vec(&self.solver)?)?;
-        arrays_of(&self.linear).write(&folder.join(WEIGHTS))
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
+        files.put(REPORT, serde_json::to_vec(&self.solver)?)?;
+        files.put(WEIGHTS, arrays_of(&self.linear).to_bytes()?)
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let solver = serde_json::from_slice(&read_file(&folder.join(REPORT))?)?;
-        Ok(Self { linear: linear_from(&read_file(&folder.join(WEIGHTS))?)?, solver })
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let solver = serde_json::from_slice(&files.get(REPORT)?)?;
+        Ok(Self { linear: linear_from(&files.get(WEIGHTS)?)?, solver })
     }
 }

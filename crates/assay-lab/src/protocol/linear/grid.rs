@@ -1,9 +1,7 @@
 //! Every value of a grid fitted on some images and judged on others.
 
-use std::path::Path;
-
 use anyhow::Context as _;
-use assay_engine::{Artifact, Content, Context, Cost, Needs, Output, Step, Threads};
+use assay_engine::{Artifact, ArtifactFiles, Content, Context, Cost, Needs, Output, Step, Threads};
 use assay_probe::{Linear, Solved};
 use assay_stats::metrics::best_temperature;
 use serde::{Deserialize, Serialize};
@@ -12,7 +10,7 @@ use super::probe::{Convergence, Probe, Rows, arrays_of, linear_from, scaled};
 use crate::outside::{LabelledImages, Labels};
 use crate::results::{Exhibit, GridCurve, GridPoint, SolverReport};
 use crate::spec::Metric;
-use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn, read_file};
+use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Fits every value of a grid on some images and judges it on others. Nothing here names a test image or what one shows.
 #[derive(Serialize)]
@@ -158,24 +156,23 @@ const FACTS: &str = "candidates.json";
 const LAST: &str = "last.safetensors";
 
 impl Artifact for Candidates {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+    fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
         let curve = Exhibit::GridCurve(self.curve.clone());
-        std::fs::write(folder.join(curve.file()), curve.to_bytes()?)?;
+        files.put(curve.file(), curve.to_bytes()?)?;
         let facts = Facts { temperature: self.temperature, has_last: self.last.is_some() };
-        std::fs::write(folder.join(FACTS), serde_json::to_vec(&facts)?)?;
+        files.put(FACTS, serde_json::to_vec(&facts)?)?;
         match &self.last {
-            Some(last) => arrays_of(last).write(&folder.join(LAST)),
+            Some(last) => files.put(LAST, arrays_of(last).to_bytes()?),
             None => Ok(()),
         }
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let Exhibit::GridCurve(curve) = Exhibit::from_bytes(Self::CURVE, &read_file(&folder.join(Self::CURVE))?)?
-        else {
+    fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
+        let Exhibit::GridCurve(curve) = Exhibit::from_bytes(Self::CURVE, &files.get(Self::CURVE)?)? else {
             anyhow::bail!("{} is damaged", Self::CURVE);
         };
-        let facts: Facts = serde_json::from_slice(&read_file(&folder.join(FACTS))?)?;
-        let last = if facts.has_last { Some(linear_from(&read_file(&folder.join(LAST))?)?) } else { None };
+        let facts: Facts = serde_json::from_slice(&files.get(FACTS)?)?;
+        let last = if facts.has_last { Some(linear_from(&files.get(LAST)?)?) } else { None };
         Ok(Self { curve, temperature: facts.temperature, last })
     }
 }

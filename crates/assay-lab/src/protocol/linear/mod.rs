@@ -7,8 +7,12 @@ mod parts;
 mod probe;
 mod score;
 
+#[cfg(test)]
+pub use choose::Choice;
 pub use choose::ChooseValue;
 pub use fit::FitProbe;
+#[cfg(test)]
+pub use fit::FittedProbe;
 pub use grid::{Candidates, SolveGrid};
 pub use parts::HoldOut;
 pub use probe::{Convergence, Probe};

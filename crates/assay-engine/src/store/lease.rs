@@ -83,7 +83,7 @@ impl Lease {
     }
 }
 
-fn still_there(path: &Path, file: &File) -> bool {
+pub(super) fn still_there(path: &Path, file: &File) -> bool {
     let named = fs::metadata(path).map(|m| Stamp::of(&m));
     let ours = file.metadata().map(|m| Stamp::of(&m));
     matches!((named, ours), (Ok(a), Ok(b)) if a == b)

@@ -1,0 +1,136 @@
+//! Weights files that fit, and what is said of those that do not.
+
+use std::collections::BTreeMap;
+
+use assay_nn::{Backbone, Conv4, RawTensor};
+use insta::assert_snapshot;
+
+use crate::support::{Place, file_of, tensors, zeros};
+
+/// A model of a file on images that it can take.
+fn model(backbone: &str, weights: &str) -> Place {
+    Place::new(&format!(
+        "(
+    include: [\"base.ron\"],
+    models: {{ \"m\": (backbone: {backbone}, weights: File(path: \"w.safetensors\"{weights})) }},
+    evaluate: (tasks: \"rgb\", protocols: \"knn\"),
+)"
+    ))
+}
+
+fn conv() -> Backbone {
+    Backbone::Conv4(Conv4 { channels: 3, width: 4 })
+}
+
+const CONV: &str = "Conv4(channels: 3, width: 4)";
+
+#[test]
+fn all_tensors_under_one_prefix_fit() {
+    let prefixed = tensors(&conv()).into_iter().map(|(name, tensor)| (format!("net.{name}"), tensor)).collect();
+    assert_snapshot!(model(CONV, "").file("w.safetensors", file_of(&prefixed)).plan(), @"
+    features/m/rgb/1  features
+    score/m/rgb/knn  knn  <- features/m/rgb/1
+    ");
+    assert_snapshot!(model(CONV, ", prefix: \"ent.\"").file("w.safetensors", file_of(&prefixed)).plan(), @r#"
+    e.ron:3:81: DIR/w.safetensors does not hold a Conv4: 24 of 24 tensors are missing: 0.0.weight, 0.0.bias, 0.1.weight, 0.1.bias, … (20 more)
+        help: did you mean `prefix: "net."`?
+    "#);
+}
+
+#[test]
+fn missing_and_misshapen_tensors_are_listed() {
+    let mut all = tensors(&conv());
+    all.remove("2.0.weight");
+    all.insert("1.0.bias".to_owned(), zeros(&[5]));
+    all.insert("5.0.weight".to_owned(), zeros(&[1]));
+    assert_snapshot!(model(CONV, "").file("w.safetensors", file_of(&all)).plan(), @"
+    e.ron:3:81: DIR/w.safetensors does not hold a Conv4: 1 of 24 tensors are missing: 2.0.weight; 1.0.bias has shape [5], and [4] is needed; 1 tensors are left over: 5.0.weight
+        help: 22 of 24 tensors fit at best: check `backbone`
+    ");
+}
+
+#[test]
+fn numbers_that_are_none_are_refused() {
+    let mut all = tensors(&conv());
+    all.get_mut("0.0.bias").unwrap().bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert_snapshot!(model(CONV, "").file("w.safetensors", file_of(&all)).plan(), @"e.ron:3:81: DIR/w.safetensors does not hold a Conv4: 0.0.bias holds values that are not finite");
+}
+
+#[test]
+fn another_backbone_that_fits_is_named() {
+    let bytes = file_of(&tensors(&Backbone::ResNet20));
+    assert_snapshot!(model("ResNet18", "").file("w.safetensors", &bytes).plan(), @r#"
+    e.ron:3:61: DIR/w.safetensors does not hold a ResNet18: the backbone is in it more than once, under "layer3.0." and "layer3.1." and "layer3.2."
+        help: it holds a ResNet20: change `backbone`
+    "#);
+    assert_snapshot!(model("ResNet32", "").file("w.safetensors", &bytes).plan(), @"
+    e.ron:3:61: DIR/w.safetensors does not hold a ResNet32: 60 of 155 tensors are missing: layer1.3.conv1.weight, layer1.3.bn1.weight, layer1.3.bn1.bias, layer1.3.bn1.running_mean, … (56 more)
+        help: it holds a ResNet20: change `backbone`
+    ");
+    assert_snapshot!(model("ResNet20", "").file("w.safetensors", &bytes).plan(), @"
+    features/m/rgb/1  features
+    score/m/rgb/knn  knn  <- features/m/rgb/1
+    ");
+}
+
+#[test]
+fn files_that_hold_no_tensors_are_told_apart() {
+    assert_snapshot!(model(CONV, "").file("w.safetensors", "").plan(), @"e.ron:3:81: DIR/w.safetensors: it is empty, not a weights file of torch, safetensors, numpy or TensorFlow");
+    assert_snapshot!(model(CONV, "").file("w.safetensors", "<html></html>").plan(), @"e.ron:3:81: DIR/w.safetensors: it is a web page (a download link often gives one instead of the file), not a weights file of torch, safetensors, numpy or TensorFlow");
+    assert_snapshot!(model(CONV, "").file("w.safetensors", &file_of(&tensors(&conv()))[..900]).plan(), @"e.ron:3:81: DIR/w.safetensors: it is damaged: its header reaches beyond the end of the file");
+}
+
+#[test]
+fn the_classifier_of_a_file_classifies() {
+    let resnet: Backbone = serde_json::from_str(r#"{ "ResNet": { "depths": [1, 1, 1, 1], "width": 2 } }"#).unwrap();
+    let mut all = tensors(&resnet);
+    let place = |all: &BTreeMap<String, RawTensor>| {
+        Place::new(
+            r#"(
+    include: ["base.ron"],
+    models: {
+        "end": (backbone: ResNet(depths: (1, 1, 1, 1), width: 2), weights: File(path: "w.safetensors")),
+        "layer": (backbone: ResNet(depths: (1, 1, 1, 1), width: 2), weights: File(path: "w.safetensors"), layer: "layer2"),
+    },
+    evaluate: (tasks: "rgb"),
+    protocols: { "own": Classifier() },
+)"#,
+        )
+        .file("w.safetensors", file_of(all))
+    };
+    assert_snapshot!(place(&all).plan(), @r#"
+    e.ron:4:76: protocol "own" needs weights from a file with a classifier, and model "end" has none
+        help: leave the pair out with `exclude`
+    e.ron:5:18: protocol "own" needs the features that the classifier was trained on, and model "layer" has those of another `layer` or `pool`
+        help: leave the pair out with `exclude`
+    "#);
+    all.insert("fc.weight".to_owned(), zeros(&[4, 16]));
+    all.insert("fc.bias".to_owned(), zeros(&[4]));
+    assert_snapshot!(place(&all).available(), @r#"
+    features/end/rgb/1  features
+    score/end/rgb/own  classify  <- features/end/rgb/1
+    left out: layer / rgb / own, impossible: protocol "own" needs the features that the classifier was trained on, and model "layer" has those of another `layer` or `pool`
+    "#);
+}
+
+#[test]
+fn two_files_with_the_same_tensors_are_one_model() {
+    let place = Place::new(
+        r#"(
+    include: ["base.ron"],
+    models: {
+        "one": (backbone: Conv4(width: 4), weights: File(path: "one.safetensors")),
+        "two": (backbone: Conv4(width: 4), weights: File(path: "two.safetensors", prefix: "net.", drop: ["fc"])),
+    },
+    evaluate: (tasks: "rgb", protocols: "knn"),
+)"#,
+    );
+    let mut two: BTreeMap<_, _> =
+        tensors(&conv()).into_iter().map(|(name, tensor)| (format!("net.{name}"), tensor)).collect();
+    two.insert("net.fc.weight".to_owned(), zeros(&[2]));
+    let place = place.file("one.safetensors", file_of(&tensors(&conv()))).file("two.safetensors", file_of(&two));
+    assert_snapshot!(place.plan(), @"
+    features/one/rgb/1 = features/two/rgb/1  features
+    score/one/rgb/knn = score/two/rgb/knn  knn  <- features/one/rgb/1
+    ");
+}
