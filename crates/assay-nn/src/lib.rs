@@ -37,7 +37,8 @@ pub use backbone::{
 pub use builder::{Builder, Values};
 pub use extract::{Extractor, extract};
 pub use heads::{
-    Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, few_shot_accuracies, knn_predictions,
+    Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, KnnVotes, few_shot_accuracies, knn_predictions,
+    knn_votes,
     normalise_rows,
 };
 pub use identify::{Guess, identify};

@@ -7,9 +7,11 @@
 
 mod constructors;
 mod machine;
+mod npy;
 mod value;
 
 pub use machine::read;
+pub use npy::NpyHeader;
 pub use value::{Array, Pickle, Value, View};
 
 /// Why a pickle is not read.

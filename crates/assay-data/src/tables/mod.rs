@@ -6,6 +6,8 @@ mod records;
 
 pub use csv_file::{CsvColumns, csv_table};
 pub use parquet_file::{ParquetColumns, parquet_table};
+pub(crate) use parquet_file::{guarded, open as open_parquet};
+pub(crate) use records::BoundedRecords;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,7 @@ pub fn split_of(name: &str) -> Option<Split> {
 }
 
 /// Finds the index of each name among all of them, sorted: numbers by value where all are numbers, else by bytes.
-fn classes_of<'n>(names: impl Iterator<Item = &'n String>) -> (Vec<String>, BTreeMap<String, u32>) {
+pub(crate) fn classes_of<'n>(names: impl Iterator<Item = &'n String>) -> (Vec<String>, BTreeMap<String, u32>) {
     let mut classes: Vec<String> = names.cloned().collect();
     let all_numbers = classes.iter().all(|n| n.parse::<i64>().is_ok());
     if all_numbers {

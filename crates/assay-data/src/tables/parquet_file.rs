@@ -161,11 +161,11 @@ fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Runs a reader of hostile bytes; a panic of the library is an error about the file.
-fn guarded<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(crate) fn guarded<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| bail!("the Parquet file is damaged"))
 }
 
-fn open(path: &Path) -> anyhow::Result<SerializedFileReader<File>> {
+pub(crate) fn open(path: &Path) -> anyhow::Result<SerializedFileReader<File>> {
     SerializedFileReader::new(open_regular(path)?).context("it is not a Parquet file, or a damaged one")
 }
 

@@ -11,7 +11,7 @@ use assay_nn::FeaturePoint;
 use super::inputs::Ready;
 use super::{PlanError, Planner};
 use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, TaskData};
-use crate::results::{Evaluation, ExhibitSource};
+use crate::results::{Evaluation, ExhibitSource, ProbeSource};
 use crate::spec::{Cell, Metric};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
 
@@ -31,16 +31,17 @@ pub(crate) struct CellPlan<'p, 'a> {
     cell: &'p Cell,
     data: Arc<TaskData>,
     exhibits: Vec<ExhibitSource>,
+    probe: Option<ProbeSource>,
 }
 
 impl<'p, 'a> CellPlan<'p, 'a> {
     pub fn new(planner: &'p mut Planner<'a>, cell: &'p Cell, data: Arc<TaskData>) -> Self {
-        Self { planner, cell, data, exhibits: Vec::new() }
+        Self { planner, cell, data, exhibits: Vec::new(), probe: None }
     }
 
-    /// The exhibits that steps of the protocol have of their own.
-    pub fn into_exhibits(self) -> Vec<ExhibitSource> {
-        self.exhibits
+    /// The exhibits that steps of the protocol have of their own, and the linear classifier that it fits.
+    pub fn into_exhibits(self) -> (Vec<ExhibitSource>, Option<ProbeSource>) {
+        (self.exhibits, self.probe)
     }
 
     /// Names of the model, the task and the protocol.
@@ -85,8 +86,9 @@ impl<'p, 'a> CellPlan<'p, 'a> {
 
     /// The preparation of the task's images.
     #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
-    pub fn image(&self) -> ImageSpec {
-        self.planner.experiment.tasks[&self.cell.task].image()
+    pub fn image(&self) -> Result<ImageSpec, PlanError> {
+        let image = self.planner.experiment.tasks[&self.cell.task].image();
+        image.ok_or_else(|| self.task_error(format!("{:?} is for images, and the task has features", self.cell.protocol)))
     }
 
     /// Some samples, by index, with their labels and nothing of the others; their classes are all among `classes`.
@@ -171,12 +173,21 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         }
     }
 
+    /// The name of a step that is the same for every model; with the model where models have samples of their own.
+    pub fn shared_label(&self, step: &str) -> String {
+        let Cell { model, task, protocol } = self.cell;
+        match self.planner.experiment.data_name(task, model) == *task {
+            true => format!("{step}/{task}/{protocol}"),
+            false => format!("{step}/{model}/{task}/{protocol}"),
+        }
+    }
+
     /// A step of this protocol on this task that is the same for every model; `plan` adds it the first time.
     pub fn once<T: 'static>(
         &mut self,
         plan: impl FnOnce(&mut Self) -> Result<Output<T>, PlanError>,
     ) -> Result<Output<T>, PlanError> {
-        let name = (self.cell.task.clone(), self.cell.protocol.clone());
+        let name = (self.cell.task.clone(), self.cell.protocol.clone(), self.data.digest);
         if let Some(known) = self.planner.shared.get(&name).and_then(|known| known.downcast_ref()) {
             return Ok(*known);
         }
@@ -233,6 +244,12 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     /// Names an exhibit among the files of a step as one of this evaluation.
     pub fn exhibit<T>(&mut self, of: &Output<T>, file: &'static str) {
         self.exhibits.push(ExhibitSource { kind: of.kind(), key: of.key(), file });
+    }
+
+    /// Names the file of a step with a linear classifier of features: arrays `weight` (K × D) and `bias` (K).
+    pub fn probe<T>(&mut self, of: &Output<T>, file: &'static str, classes: &[u32], normalize: bool) {
+        let file = ExhibitSource { kind: of.kind(), key: of.key(), file };
+        self.probe = Some(ProbeSource { file, classes: classes.to_vec(), normalize });
     }
 
     /// The protocol does not fit the task.

@@ -9,9 +9,9 @@ use assay_nn::{FeaturePoint, ImageSize};
 
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
-use crate::spec::{Method, ModelSpec, TrainedWeights, Weights};
+use crate::spec::{Cell, Method, ModelSpec, TrainedWeights, Weights};
 use crate::steps::{
-    Arithmetic, ExtractShard, Features, ModelRecipe, Names, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
+    Arithmetic, ExtractShard, Features, ModelRecipe, Names, ReadFeatures, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
     WrittenIn,
 };
 
@@ -36,19 +36,40 @@ impl From<Ready> for WeightsRecipe {
 }
 
 impl Planner<'_> {
-    /// The samples of a task.
-    pub(super) fn task_data(&mut self, name: &str) -> Result<Arc<TaskData>, PlanError> {
+    /// Refuses features without a model that takes them, and a model that takes features without them.
+    pub(super) fn fits_features(&self, cell: &Cell) -> Result<(), PlanError> {
+        let Cell { model, task, .. } = cell;
+        let names = Names { model, task, ..Names::default() };
+        let has_features = self.experiment.tasks[task].dataset.features().is_some();
+        let (at, message) = match (self.experiment.is_given(model), has_features) {
+            (true, false) => {
+                (WrittenIn::Backbone, format!("model {model:?} is `Given`, and task {task:?} has images, no features"))
+            }
+            (false, true) => {
+                (WrittenIn::Dataset, format!("task {task:?} has features, no images, and model {model:?} is not `Given`"))
+            }
+            _ => return Ok(()),
+        };
+        let help = "leave the pair out with `exclude`";
+        Err(PlanError::impossible(names.path(at), message, Some(help.to_owned())))
+    }
+
+    /// The samples of a task, as a model has them.
+    pub(super) fn task_data(&mut self, task_name: &str, model: &str) -> Result<Arc<TaskData>, PlanError> {
+        let name = &self.experiment.data_name(task_name, model);
         if let Some(data) = self.tasks.get(name) {
             return Ok(Arc::clone(data));
         }
-        let task = &self.experiment.tasks[name];
+        let mut task = self.experiment.tasks[task_name].clone();
+        task.dataset = task.dataset.for_model(model);
+        let task = &task;
         let same = format!("{:?} {:?} {:?}", task.dataset, task.subset, task.on_bad_image);
         if let Some(known) = self.data.get(&same) {
             let known = known.clone();
             self.tasks.extend(known.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
             return known;
         }
-        let at = Names { task: name, ..Names::default() }.path(WrittenIn::Dataset);
+        let at = Names { task: task_name, ..Names::default() }.path(WrittenIn::Dataset);
         let loaded = match self.experiment.missing_of("tasks", name) {
             Some(missing) => Err(PlanError::unavailable(at, missing)),
             None => TaskData::load(task, self.facts)
@@ -59,13 +80,13 @@ impl Planner<'_> {
             if !data.skipped.is_empty() {
                 let some: Vec<_> = data.skipped.iter().take(5).map(String::as_str).collect();
                 self.warnings.push(format!(
-                    "task {name:?}: {} images cannot be decoded and are left out: {}",
+                    "task {task_name:?}: {} images cannot be decoded and are left out: {}",
                     data.skipped.len(),
                     some.join(", ")
                 ));
             }
             let notes = data.manifest.notes.iter().chain(&data.repeated);
-            self.warnings.extend(notes.map(|note| format!("task {name:?}: {note}")));
+            self.warnings.extend(notes.map(|note| format!("task {task_name:?}: {note}")));
         }
         self.tasks.extend(loaded.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
         self.data.insert(same, loaded.clone());
@@ -107,8 +128,11 @@ impl Planner<'_> {
     ) -> Result<Output<WeightsArtifact>, PlanError> {
         let names = Names { model: name, task: &trained.on, ..Names::default() };
         let at = names.path(WrittenIn::Weights);
-        let data = self.task_data(&trained.on)?;
-        let image = self.experiment.tasks[&trained.on].image();
+        let image = self.experiment.tasks[&trained.on].image().ok_or_else(|| {
+            let message = format!("model {name:?} cannot be trained on {:?}, which has features and no images", trained.on);
+            PlanError::wrong(format!("{at}.on"), message, None)
+        })?;
+        let data = self.task_data(&trained.on, name)?;
         fits(model, &image).map_err(|message| {
             let message = format!("model {name:?} cannot be trained on {:?}: {message}", trained.on);
             PlanError::wrong(format!("{at}.on"), message, None)
@@ -157,29 +181,25 @@ impl Planner<'_> {
     ) -> Result<Vec<Output<Features>>, PlanError> {
         let names = Names { model: model_name, task: task_name, ..Names::default() };
         let suffix = point.map_or_else(String::new, |point| format!("{point:?}"));
-        let memo = format!("{model_name}\0{task_name}\0{suffix}");
+        let memo = (model_name.to_owned(), task_name.to_owned(), suffix);
         let known = self.features.get(&memo);
         if let Some(outputs) = known.and_then(|known| pieces.iter().map(|piece| known[*piece as usize]).collect()) {
             return Ok(outputs);
         }
-        let (model, image) = (self.model(names, point)?, self.experiment.tasks[task_name].image());
+        let model = match self.experiment.tasks[task_name].image() {
+            Some(image) => Some((self.model(names, &image, point)?, image)),
+            None if point.is_some() => {
+                let message = format!("task {task_name:?} has features, and no layers to take others from");
+                return Err(PlanError::impossible(names.path(WrittenIn::Dataset), message, None));
+            }
+            None => None,
+        };
         let mut known = self.features.remove(&memo).unwrap_or_else(|| vec![None; data.shards.len()]);
         let mut outputs = Vec::with_capacity(pieces.len());
         for piece in pieces.iter().map(|piece| *piece as usize) {
             let output = match known[piece] {
                 Some(output) => output,
-                None => {
-                    let images = data.shards[piece].clone();
-                    let step = ExtractShard {
-                        model: model.clone(),
-                        image: image.clone(),
-                        images,
-                        count: data.shard_len(piece),
-                        numeric: Arithmetic::forward(PRECISION),
-                    };
-                    *self.readers.entry(data.shards[piece].digest()).or_default() += 1;
-                    self.add(format!("features/{model_name}/{task_name}/{}", piece + 1), step, names)?
-                }
+                None => self.piece(names, data, piece, model.as_ref())?,
             };
             known[piece] = Some(output);
             outputs.push(output);
@@ -188,10 +208,33 @@ impl Planner<'_> {
         Ok(outputs)
     }
 
+    /// Features of one piece: of its images by a model, or those that were given.
+    fn piece(
+        &mut self,
+        names: Names<'_>,
+        data: &TaskData,
+        piece: usize,
+        model: Option<&(ModelRecipe, ImageSpec)>,
+    ) -> Result<Output<Features>, PlanError> {
+        let (images, count) = (data.shards[piece].clone(), data.shard_len(piece));
+        let label = format!("features/{}/{}/{}", names.model, names.task, piece + 1);
+        let Some((model, image)) = model.cloned() else {
+            return self.add(label, ReadFeatures { rows: images, count }, names);
+        };
+        *self.readers.entry(images.digest()).or_default() += 1;
+        let numeric = Arithmetic::forward(PRECISION);
+        self.add(label, ExtractShard { model, image, images, count, numeric }, names)
+    }
+
     /// A model as far as it matters to its features of the images of a task.
-    fn model(&mut self, names: Names<'_>, point: Option<&FeaturePoint>) -> Result<ModelRecipe, PlanError> {
-        let (model, task) = (&self.experiment.models[names.model], &self.experiment.tasks[names.task]);
-        fits(model, &task.image()).map_err(|message| {
+    fn model(
+        &mut self,
+        names: Names<'_>,
+        image: &ImageSpec,
+        point: Option<&FeaturePoint>,
+    ) -> Result<ModelRecipe, PlanError> {
+        let model = &self.experiment.models[names.model];
+        fits(model, image).map_err(|message| {
             PlanError::impossible(
                 names.path(WrittenIn::Image),
                 format!("model {:?} cannot be used on task {:?}: {message}", names.model, names.task),

@@ -4,6 +4,7 @@
 
 mod evaluation;
 mod exhibit;
+mod export;
 mod items;
 mod judge;
 mod read;
@@ -11,8 +12,9 @@ mod read;
 pub use evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem, Summary};
 pub use exhibit::{
     Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall, Predictions,
-    Reliability, ReliabilityBin, SolverReport,
+    Reliability, ReliabilityBin, ScoreKind, SolverReport,
 };
+pub use export::{ExportColumn, ExportTable, exported_features, exported_predictions, exported_probe};
 pub use items::{ItemRow, item_rows};
 pub use judge::{CalibrationRule, Resampling, judge_classes, judge_multi_label};
-pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results, SeenResults};
+pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ProbeSource, ResultCell, Results, SeenResults};

@@ -12,6 +12,7 @@ use assay_data::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::FeatureFiles;
 use assay_config::Checker;
 
 /// Dataset that images and labels come from.
@@ -67,6 +68,9 @@ pub enum DatasetSpec {
         #[serde(default = "label_column")]
         label: String,
     },
+    /// Features that somebody else has computed, with their labels, for models with `backbone: Given`; there are no images,
+    /// and `image` is left out.
+    Features(FeatureFiles),
     /// FGVC-Aircraft: aircraft, by variant.
     Aircraft(OfficialFiles),
     /// Caltech-101: objects, with the lists of images of Ericsson et al. (CVPR 2021).
@@ -229,11 +233,25 @@ impl DatasetSpec {
             Self::Parquet { path, image, label } => {
                 parquet_table(&path.0, &ParquetColumns { image: image.clone(), label: label.clone() }, digests)
             }
+            Self::Features(files) => files.manifest(digests),
             _ => {
                 let (official, root, strict) = self.official().context("a dataset with a reader")?;
                 official.manifest(&root.0, strict, digests)
             }
         }
+    }
+
+    /// The dataset as one model has it.
+    pub fn for_model(&self, model: &str) -> Self {
+        match self {
+            Self::Features(files) => Self::Features(files.for_model(model)),
+            other => other.clone(),
+        }
+    }
+
+    /// The files of features, where there are no images.
+    pub fn features(&self) -> Option<&FeatureFiles> {
+        if let Self::Features(files) = self { Some(files) } else { None }
     }
 
     /// The dataset with a layout of its own, where its files are, and whether other numbers of images are an error.
@@ -265,6 +283,7 @@ impl DatasetSpec {
     pub(crate) fn check(&self, at: &Checker<'_>) {
         match self {
             Self::Glyphs(glyphs) => glyphs.check(at),
+            Self::Features(files) => files.check(at),
             Self::ImageFolder { splits, .. } => {
                 for (i, name) in splits.iter().enumerate() {
                     let known = split_of(name).is_some();

@@ -4,12 +4,14 @@
 
 mod dataset;
 mod experiment;
+mod features;
 mod metric;
 mod model;
 mod task;
 
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
+pub use features::{FeatureFiles, of_model};
 pub use metric::Metric;
 pub use model::{About, FileWeights, Method, ModelSpec, Normalization, Polarity, TrainedWeights, Weights};
 pub use task::{OnBadImage, TaskSpec};

@@ -7,6 +7,7 @@ mod support;
 
 mod available;
 mod datasets;
+mod features;
 mod keys;
 mod problems;
 mod protocols;

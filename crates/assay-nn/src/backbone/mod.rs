@@ -42,6 +42,8 @@ pub use vit::{Clip, DinoV2, ViT, ViTSize};
 pub enum Backbone {
     /// No network: the features are the pixels of the image. A baseline that needs no weights.
     Pixels,
+    /// No network: the features come with the task, whose dataset is `Features(…)`.
+    Given,
     /// Conv-4 of few-shot learning (Vinyals et al. 2016): four blocks of 3×3 convolution, normalisation, ReLU and 2×2 max pool; all
     /// numbers of the last map are features.
     Conv4(Conv4),
@@ -140,7 +142,8 @@ impl Backbone {
     /// The architecture that the variant comes down to.
     fn architecture(&self) -> Box<dyn Architecture> {
         match self {
-            Self::Pixels => Box::new(pixels::Pixels),
+            Self::Pixels => Box::new(pixels::Pixels { name: "Pixels" }),
+            Self::Given => Box::new(pixels::Pixels { name: "Given" }),
             Self::Conv4(spec) => Box::new(spec.clone()),
             Self::ResNet20 => Box::new(CifarResNet { name: "ResNet20", blocks: 3 }),
             Self::ResNet32 => Box::new(CifarResNet { name: "ResNet32", blocks: 5 }),

@@ -37,17 +37,25 @@ impl Head {
         self.bias.len()
     }
 
-    /// The class with the greatest logit for each row of `features`.
-    pub fn predict(&self, features: &[f32]) -> Vec<u32> {
+    /// N × K logits of N rows of `features`, rounded, and the class with the greatest one of each row, found before that;
+    /// of equals, the first.
+    pub fn predict(&self, features: &[f32]) -> (Vec<f32>, Vec<u32>) {
         let logit = |row: &[f32], k: usize| {
             let weights = &self.weight[k * self.dim..][..self.dim];
             f64::from(self.bias[k]) + weights.iter().zip(row).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
         };
-        let best = |row: &[f32]| {
-            (0..self.classes())
-                .map(|k| (k, logit(row, k)))
-                .fold((0, f64::NEG_INFINITY), |a, b| if b.1 > a.1 { b } else { a })
-        };
-        features.chunks_exact(self.dim).map(|row| best(row).0 as u32).collect()
+        let (mut logits, mut predicted) = (Vec::new(), Vec::new());
+        for row in features.chunks_exact(self.dim) {
+            let mut best = (0, f64::NEG_INFINITY);
+            for k in 0..self.classes() {
+                let logit = logit(row, k);
+                logits.push(logit as f32);
+                if logit > best.1 {
+                    best = (k as u32, logit);
+                }
+            }
+            predicted.push(best.0);
+        }
+        (logits, predicted)
     }
 }

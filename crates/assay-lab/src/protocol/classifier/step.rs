@@ -5,7 +5,7 @@ use assay_nn::Head;
 use serde::Serialize;
 
 use crate::outside::{CheckpointPlace, LabelledImages};
-use crate::results::Evaluation;
+use crate::results::{Evaluation, Predictions, ScoreKind};
 use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Classifies by the last layer that came with the weights.
@@ -28,7 +28,7 @@ impl LabStep for Classify {
 
 impl Step<Runtime> for Classify {
     const KIND: &'static str = "classify";
-    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    const VERSION: u32 = 3; // 1 – `Scores`; 2 – `Evaluation`; 3 – keeps the logits
     type Output = Evaluation;
 
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
@@ -42,6 +42,14 @@ impl Step<Runtime> for Classify {
             head.classes(),
             images.classes.len()
         );
-        Evaluation::of_predictions(images.images.clone(), &head.predict(&table.values), images.classes()?)
+        let (scores, predicted) = head.predict(&table.values);
+        Evaluation::of_predictions(Predictions {
+            images: images.images.clone(),
+            labels: images.labels.clone(),
+            classes: images.classes.clone(),
+            kind: ScoreKind::Logits,
+            scores,
+            predicted: Some(predicted),
+        })
     }
 }

@@ -8,7 +8,8 @@ use super::fit::FittedProbe;
 use super::probe::scaled;
 use crate::outside::{LabelledImages, Labels};
 use crate::results::{
-    CalibrationRule, Evaluation, Exhibit, Items, PerItem, Predictions, Resampling, judge_classes, judge_multi_label,
+    CalibrationRule, Evaluation, Exhibit, Items, PerItem, Predictions, Resampling, ScoreKind, judge_classes,
+    judge_multi_label,
 };
 use crate::spec::Metric;
 use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
@@ -68,7 +69,9 @@ impl Step<Runtime> for ScoreProbe {
             images: test.images.clone(),
             labels: test.labels.clone(),
             classes: test.classes.clone(),
-            logits,
+            kind: ScoreKind::Logits,
+            scores: logits,
+            predicted: None,
         }));
         let per_item = PerItem { over: judged.over, digests, values };
         Evaluation::new(self.metric.id(), judged.measures, Some(per_item), exhibits)
