@@ -49,7 +49,21 @@ def main():
     np.save(OUT / "one-hot.npy", marks)
     marks[0] = [1, -1, 1]
     np.save(OUT / "marks.npy", marks)
-    expected = dict(x=x.tolist(), y=numbers.tolist(), ids=ids.tolist(), split=split.tolist(), marks=marks.tolist())
+    # Embeddings of the classes and of another, in an order of their own, and what they come to.
+    names = ["cat", "ant", "dog", "bee"]
+    embeddings = rng.standard_normal((4, DIM)).astype(np.float32)
+    np.savez(OUT / "embeddings.npz", x=embeddings, classes=np.array(names))
+    save_file({"text_features": embeddings}, OUT / "embeddings.safetensors")
+    (OUT / "embeddings.txt").write_text("".join(f"{name}\n" for name in names))
+    ordered = embeddings[[names.index(name) for name in ["ant", "bee", "cat"]]].astype(np.float64)
+    unit = lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    logits = 100 * unit(x.astype(np.float64)) @ unit(ordered).T
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    right = logits.argmax(axis=1) == numbers
+    zero_shot = dict(top1=right.mean(), nll=-np.log(shares[np.arange(ROWS), numbers]).mean())
+    expected = dict(
+        zero_shot=zero_shot, x=x.tolist(), y=numbers.tolist(), ids=ids.tolist(), split=split.tolist(), marks=marks.tolist())
     (OUT / "expected.json").write_text(json.dumps(expected))
     # What is refused.
     bad = x.copy()

@@ -36,7 +36,7 @@ pub use decode::{Color, ImageError, PIXELS, Picture};
 pub use dense::{ClassMap, NormalMap};
 pub use digests::{Digests, Direct};
 pub use episodes::{DamagedEpisodes, EpisodeError, EpisodeShape, Episodes};
-pub use features::{FeatureMatrix, FeatureRows, feature_rows, features_of};
+pub use features::{FeatureMatrix, FeatureRows, answer_lists, feature_rows, features_of, name_list, named_rows};
 pub use folder::image_folder;
 pub use geometry::{Axis, Geometry, NormalSampling};
 pub use glyphs::Glyphs;

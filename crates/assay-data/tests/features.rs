@@ -35,7 +35,13 @@ fn expected() -> Value {
 }
 
 fn numbers(value: &Value) -> Vec<f32> {
-    value.as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(|v| v.as_f64().unwrap() as f32).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .map(|v| v.as_f64().unwrap() as f32)
+        .collect()
 }
 
 fn classes(manifest: &Manifest) -> Vec<u32> {
@@ -96,7 +102,10 @@ fn labels_are_numbers_or_names() {
         ("labels.txt", "names.txt", ["ant", "bee", "cat"], [0, 1, 2]),
     ] {
         let manifest = read(&[files(Split::Whole, ["f32.npy", y, "", ""])], names).unwrap();
-        assert_eq!((manifest.classes.as_slice(), &classes(&manifest)[..3]), (&classes_of.map(str::to_owned)[..], &found[..]));
+        assert_eq!(
+            (manifest.classes.as_slice(), &classes(&manifest)[..3]),
+            (&classes_of.map(str::to_owned)[..], &found[..])
+        );
     }
     let manifest = whole(["f32.npy", "marks.npy", "", ""]);
     assert!(manifest.is_multi_label());
@@ -141,7 +150,10 @@ fn what_is_no_table_of_features_is_refused_with_the_row() {
     let error = read(&[train.clone(), named.clone()], "").unwrap_err().to_string();
     assert!(error.contains("some parts have numbers as labels"), "{error}");
     assert_eq!(classes(&read(&[train.clone(), named], "names.txt").unwrap())[9..12], [0, 1, 2]);
-    let wider = FeatureRows { keys: ["half".into(), "y".into(), "no".into(), "no".into()], ..files(Split::Test, ["all.safetensors", "", "", ""]) };
+    let wider = FeatureRows {
+        keys: ["half".into(), "y".into(), "no".into(), "no".into()],
+        ..files(Split::Test, ["all.safetensors", "", "", ""])
+    };
     assert!(read(&[train, wider], "").is_ok(), "an array of another name");
 }
 
@@ -197,8 +209,17 @@ fn damaged_files_are_refused() {
             assert!(feature_rows(&[part], None, &Direct).is_err(), "{cut} bytes of {name}");
         }
     }
-    let header = |text: &str| [b"\x93NUMPY\x01\x00".as_slice(), &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat();
-    for shape in ["(18446744073709551615, 2)", "(4611686018427387904, 4)", "(1000000000000, 0)", "(0, 4)", "(9, 5, 1)", "(2,)", "()"] {
+    let header =
+        |text: &str| [b"\x93NUMPY\x01\x00".as_slice(), &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat();
+    for shape in [
+        "(18446744073709551615, 2)",
+        "(4611686018427387904, 4)",
+        "(1000000000000, 0)",
+        "(0, 4)",
+        "(9, 5, 1)",
+        "(2,)",
+        "()",
+    ] {
         let x = dir.path().join("huge.npy");
         std::fs::write(&x, header(&format!("{{'descr': '<f4', 'fortran_order': True, 'shape': {shape}, }}"))).unwrap();
         let part = FeatureRows { x, ..files(Split::Whole, ["f32.npy", "y.npy", "", ""]) };

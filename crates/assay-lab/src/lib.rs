@@ -19,9 +19,10 @@ pub use outside::{
 pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, split_default, tasks};
 pub use results::{
-    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, ExportColumn, ExportTable, GridCurve, GridPoint, Interval, IntervalMethod, ItemRow,
-    Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions, ProbeSource,
-    Reliability, ReliabilityBin, ResultCell, Results, ScoreKind, SeenResults, SolverReport, Summary,
+    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, ExportColumn, ExportTable, GridCurve, GridPoint,
+    Interval, IntervalMethod, ItemRow, Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures,
+    PlannedCell, PrecisionRecall, Predictions, ProbeSource, Reliability, ReliabilityBin, ResultCell, Results,
+    ScoreKind, SeenResults, SolverReport, Summary,
 };
 pub use spec::{
     About, Cell, DatasetSpec, Experiment, FileWeights, Metric, ModelSpec, Normalization, OnBadImage, Polarity,

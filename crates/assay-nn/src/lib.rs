@@ -38,8 +38,7 @@ pub use builder::{Builder, Values};
 pub use extract::{Extractor, extract};
 pub use heads::{
     Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, KnnVotes, few_shot_accuracies, knn_predictions,
-    knn_votes,
-    normalise_rows,
+    knn_votes, normalise_rows,
 };
 pub use identify::{Guess, identify};
 pub use input::{ImageSize, InputSpec, Range};

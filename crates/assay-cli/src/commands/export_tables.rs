@@ -59,7 +59,9 @@ impl ExportCell {
     pub fn run(self, what: Exported) -> Result<Exit, CliError> {
         let format = self.to.format()?;
         if what == Exported::Probe && format == ExportFormat::Npy {
-            return Err(CliError::Usage("a probe is weights and biases, and .npy holds one array: use .npz".to_owned()));
+            return Err(CliError::Usage(
+                "a probe is weights and biases, and .npy holds one array: use .npz".to_owned(),
+            ));
         }
         let store = self.experiment.store().peek();
         let planned = self.experiment.plan(&store)?;

@@ -31,7 +31,9 @@ impl Column {
     pub fn read(path: &Path, name: &str) -> anyhow::Result<Self> {
         let read = || match Container::of(path)? {
             Container::Parquet => parquet_lists::column(path, name),
-            Container::Text if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) => csv(path, name).map(as_numbers),
+            Container::Text if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) => {
+                csv(path, name).map(as_numbers)
+            }
             Container::Text => lines(path).map(as_numbers),
             Container::Safetensors if let Some(texts) = texts_beside(path, name)? => Ok(Self::Texts(texts)),
             container => Self::of_array(&Array::open(path, container, &only(path, container, name)?)?),

@@ -41,8 +41,8 @@ pub(super) fn targets_of(
     for ((path, column), texts) in parts.iter().zip(&texts) {
         for (row, text) in texts.iter().enumerate() {
             let numbers = if let Column::Numbers(numbers) = column { Some(numbers[row]) } else { None };
-            let class = class_of(numbers, text, &index, by_number)
-                .with_context(|| format!("{}, row {row}", path.display()))?;
+            let class =
+                class_of(numbers, text, &index, by_number).with_context(|| format!("{}, row {row}", path.display()))?;
             targets.push(Targets::class(class));
         }
     }
@@ -50,17 +50,13 @@ pub(super) fn targets_of(
 }
 
 /// Class of one label: the place of a number among names that are given, else the class of this name.
-fn class_of(
-    number: Option<i64>,
-    text: &String,
-    index: &BTreeMap<String, u32>,
-    by_number: bool,
-) -> anyhow::Result<u32> {
+fn class_of(number: Option<i64>, text: &String, index: &BTreeMap<String, u32>, by_number: bool) -> anyhow::Result<u32> {
     if let Some(number) = number {
         ensure!(number >= 0, "the label is {number}, which is no class: leave such rows out");
         if by_number {
             let class = u32::try_from(number).ok().filter(|class| (*class as usize) < index.len());
-            return class.with_context(|| format!("the label is {number}, and there are names of {} classes", index.len()));
+            return class
+                .with_context(|| format!("the label is {number}, and there are names of {} classes", index.len()));
         }
     }
     let found = index.get(text).copied();
@@ -88,10 +84,15 @@ fn check_names(parts: &[(&Path, &Column)], names: Option<&[String]>) -> anyhow::
 
 /// Several classes in a row: marks of 1 (shown), 0 (not) and −1 (difficult).
 fn marks_of(parts: &[(&Path, &Column)], names: Option<Vec<String>>) -> anyhow::Result<(Vec<String>, Vec<Targets>)> {
-    let width = parts.iter().find_map(|(_, column)| if let Column::Marks(width, _) = column { Some(*width) } else { None });
+    let width =
+        parts.iter().find_map(|(_, column)| if let Column::Marks(width, _) = column { Some(*width) } else { None });
     let width = width.unwrap_or(0);
     let classes = names.unwrap_or_else(|| (0..width).map(|class| class.to_string()).collect());
-    ensure!(classes.len() == width, "the labels have marks of {width} classes, and there are names of {}", classes.len());
+    ensure!(
+        classes.len() == width,
+        "the labels have marks of {width} classes, and there are names of {}",
+        classes.len()
+    );
     let (mut targets, mut is_one_hot) = (Vec::new(), true);
     for (path, column) in parts {
         let Column::Marks(found, marks) = column else {

@@ -49,7 +49,9 @@ impl FeatureMatrix {
         let open = || {
             let container = Container::of(path)?;
             let opened = match container {
-                Container::Text => anyhow::bail!("it is a text: features are read from .npy, .npz, .safetensors or Parquet"),
+                Container::Text => {
+                    anyhow::bail!("it is a text: features are read from .npy, .npz, .safetensors or Parquet")
+                }
                 Container::Parquet => Self::open_lists(path, name)?,
                 _ => Self::of_array(path, Array::open(path, container, &only(path, container, name)?)?)?,
             };
@@ -104,8 +106,7 @@ impl FeatureMatrix {
 
     /// A note where the file holds numbers of double precision, which are rounded.
     pub(super) fn note_of_rounding(&self) -> Option<String> {
-        let is_double =
-            matches!(&self.source, Source::Array(array) if array.element.kind == Kind::Float && array.element.size == 8);
+        let is_double = matches!(&self.source, Source::Array(array) if array.element.kind == Kind::Float && array.element.size == 8);
         is_double.then(|| format!("{} has features of 64 bits, which are rounded to 32", self.path.display()))
     }
 

@@ -7,9 +7,11 @@
 mod array;
 mod column;
 mod labels;
+mod lists;
 mod matrix;
 mod parquet_lists;
 
+pub use lists::{answer_lists, name_list};
 pub use matrix::FeatureMatrix;
 
 use std::collections::HashMap;
@@ -81,7 +83,7 @@ pub fn feature_rows(
         );
     }
     let names = match class_names {
-        Some(path) => Some(Column::read(path, "classes")?.into_texts().with_context(|| path.display().to_string())?),
+        Some(path) => Some(name_list(path)?),
         None => own_names(&parts[0].x)?,
     };
     let labels: Vec<(&Path, &Column)> = read.iter().map(|part| (part.labels_from.as_path(), &part.labels)).collect();
@@ -95,6 +97,28 @@ pub fn feature_rows(
     check_ids(&samples)?;
     notes.extend(repeated_rows(&samples));
     Ok(Manifest { classes, samples, notes, ..Manifest::default() })
+}
+
+/// Most numbers of rows that are read at once.
+const MAX_NUMBERS: usize = 1 << 28;
+
+/// The rows of a file with the name of each: N names, N × D numbers, and D. Names are those of another file, or of the array
+/// `classes` of the same.
+///
+/// # Errors
+/// When the files cannot be read, do not fit together, or a number is not finite.
+pub fn named_rows(path: &Path, key: &str, names_from: Option<&Path>) -> anyhow::Result<(Vec<String>, Vec<f32>, usize)> {
+    let matrix = FeatureMatrix::open(path, key)?;
+    let names = match names_from {
+        Some(path) => Some(name_list(path)?),
+        None => own_names(path)?,
+    };
+    let names = names
+        .with_context(|| format!("the names of the rows of {} are missing: give `class_names`", path.display()))?;
+    let (rows, dim) = (matrix.rows(), matrix.dim());
+    ensure!(names.len() == rows, "{} has {rows} rows, and there are {} names", path.display(), names.len());
+    ensure!(rows.saturating_mul(dim) <= MAX_NUMBERS, "{} has more numbers than are read at once", path.display());
+    Ok((names, matrix.read(0, rows)?, dim))
 }
 
 /// The features of samples that are rows of features, N × D, and D. What is read is compared with what was planned.
@@ -261,7 +285,8 @@ fn item_digest(id: &str, targets: &Targets, classes: &[String]) -> blake3::Hash 
 /// Refuses an id that names rows of other features or labels: one item is one row.
 fn check_ids(samples: &[Sample]) -> anyhow::Result<()> {
     let mut seen: HashMap<&str, &Sample> = HashMap::new();
-    let has_id = |sample: &&Sample| !matches!(&sample.source, ImageSource::Row { digest, .. } if *digest == sample.digest);
+    let has_id =
+        |sample: &&Sample| !matches!(&sample.source, ImageSource::Row { digest, .. } if *digest == sample.digest);
     for sample in samples.iter().filter(has_id) {
         let Some(before) = seen.insert(&sample.path, sample) else { continue };
         let row = |sample: &Sample| match &sample.source {

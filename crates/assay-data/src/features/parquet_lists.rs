@@ -41,7 +41,11 @@ fn leaf_of(reader: &SerializedFileReader<std::fs::File>, name: &str, is_list: bo
     ensure!(
         leaves[found].1 == is_list,
         "column {name:?} holds {}",
-        if is_list { "one value in a row, and lists of numbers were expected" } else { "lists, and one value in a row was expected" }
+        if is_list {
+            "one value in a row, and lists of numbers were expected"
+        } else {
+            "lists, and one value in a row was expected"
+        }
     );
     Ok(found)
 }

@@ -3,6 +3,7 @@
 //! **Invariant.** Nothing here plans a step. Everything found comes with the digest of what it was found to be.
 
 mod data_report;
+mod embeddings;
 mod inspect;
 mod labelled;
 mod pictures;
@@ -10,6 +11,7 @@ mod task_data;
 mod weights;
 
 pub use data_report::{DataReport, check_data};
+pub use embeddings::ClassEmbeddings;
 pub use inspect::{GuessReport, TensorReport, WeightsReport, convert_weights, inspect_weights};
 pub use labelled::{LabelledImages, Labels};
 pub use pictures::Pictures;

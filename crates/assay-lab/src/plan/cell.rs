@@ -88,7 +88,9 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn image(&self) -> Result<ImageSpec, PlanError> {
         let image = self.planner.experiment.tasks[&self.cell.task].image();
-        image.ok_or_else(|| self.task_error(format!("{:?} is for images, and the task has features", self.cell.protocol)))
+        image.ok_or_else(|| {
+            self.task_error(format!("{:?} is for images, and the task has features", self.cell.protocol))
+        })
     }
 
     /// Some samples, by index, with their labels and nothing of the others; their classes are all among `classes`.
@@ -250,6 +252,13 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     pub fn probe<T>(&mut self, of: &Output<T>, file: &'static str, classes: &[u32], normalize: bool) {
         let file = ExhibitSource { kind: of.kind(), key: of.key(), file };
         self.probe = Some(ProbeSource { file, classes: classes.to_vec(), normalize });
+    }
+
+    /// Warns a person.
+    pub fn warn(&mut self, message: String) {
+        if !self.planner.warnings.contains(&message) {
+            self.planner.warnings.push(message);
+        }
     }
 
     /// The protocol does not fit the task.

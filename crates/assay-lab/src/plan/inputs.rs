@@ -11,8 +11,8 @@ use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
 use crate::spec::{Cell, Method, ModelSpec, TrainedWeights, Weights};
 use crate::steps::{
-    Arithmetic, ExtractShard, Features, ModelRecipe, Names, ReadFeatures, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
-    WrittenIn,
+    Arithmetic, ExtractShard, Features, ModelRecipe, Names, ReadFeatures, TrainBackbone, TrainRecipe, WeightsArtifact,
+    WeightsRecipe, WrittenIn,
 };
 
 /// Weights of a model, ready to be named in recipes.
@@ -45,9 +45,10 @@ impl Planner<'_> {
             (true, false) => {
                 (WrittenIn::Backbone, format!("model {model:?} is `Given`, and task {task:?} has images, no features"))
             }
-            (false, true) => {
-                (WrittenIn::Dataset, format!("task {task:?} has features, no images, and model {model:?} is not `Given`"))
-            }
+            (false, true) => (
+                WrittenIn::Dataset,
+                format!("task {task:?} has features, no images, and model {model:?} is not `Given`"),
+            ),
             _ => return Ok(()),
         };
         let help = "leave the pair out with `exclude`";
@@ -129,7 +130,8 @@ impl Planner<'_> {
         let names = Names { model: name, task: &trained.on, ..Names::default() };
         let at = names.path(WrittenIn::Weights);
         let image = self.experiment.tasks[&trained.on].image().ok_or_else(|| {
-            let message = format!("model {name:?} cannot be trained on {:?}, which has features and no images", trained.on);
+            let message =
+                format!("model {name:?} cannot be trained on {:?}, which has features and no images", trained.on);
             PlanError::wrong(format!("{at}.on"), message, None)
         })?;
         let data = self.task_data(&trained.on, name)?;

@@ -79,12 +79,13 @@ impl<'a> Planner<'a> {
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
     pub fn cell(&mut self, cell: &Cell, protocol: &dyn Protocol, available: bool) -> Option<PlannedCell> {
         let (mut exhibits, mut probe) = (Vec::new(), None);
-        let planned = self.fits_features(cell).and_then(|()| self.task_data(&cell.task, &cell.model)).and_then(|data| {
-            let mut one = CellPlan::new(self, cell, data);
-            let output = protocol.plan(&mut one)?;
-            (exhibits, probe) = one.into_exhibits();
-            Ok(output)
-        });
+        let planned =
+            self.fits_features(cell).and_then(|()| self.task_data(&cell.task, &cell.model)).and_then(|data| {
+                let mut one = CellPlan::new(self, cell, data);
+                let output = protocol.plan(&mut one)?;
+                (exhibits, probe) = one.into_exhibits();
+                Ok(output)
+            });
         let evaluation = match planned {
             Ok(output) => Ok(output),
             Err(error) if available && error.kind == PlanErrorKind::Unavailable => {

@@ -8,6 +8,7 @@ mod linear;
 mod round_trips;
 #[cfg(test)]
 mod toy;
+mod zero_shot;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,6 +30,8 @@ pub enum ProtocolSpec {
     /// The checkpoint's own classifier: accuracy of the last layer that came with the weights, which shows that weights
     /// and preprocessing are right.
     Classifier(classifier::Classifier),
+    /// Zero-shot classification: accuracy of the nearest class embedding, such as that of the name of a class.
+    ZeroShot(zero_shot::ZeroShot),
 }
 
 impl ProtocolSpec {
@@ -38,6 +41,7 @@ impl ProtocolSpec {
             Self::Knn(protocol) => protocol,
             Self::Linear(protocol) => protocol,
             Self::Classifier(protocol) => protocol,
+            Self::ZeroShot(protocol) => protocol,
         }
     }
 

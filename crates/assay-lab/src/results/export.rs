@@ -214,7 +214,8 @@ fn probabilities(found: &Predictions) -> Vec<f64> {
 
 /// The class with the greatest score of each row; of equals, the first.
 fn greatest(scores: &[f32], k: usize) -> Vec<u32> {
-    let best = |row: &[f32]| (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best }) as u32;
+    let best =
+        |row: &[f32]| (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best }) as u32;
     scores.chunks_exact(k.max(1)).map(best).collect()
 }
 

@@ -8,9 +8,9 @@ use assay_stats::metrics::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::evaluation::{Interval, IntervalMethod, Items, Measure};
-use super::exhibit::{Confusion, Exhibit, PerClass, Reliability, ReliabilityBin};
-use crate::outside::Labels;
+use super::evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem};
+use super::exhibit::{Confusion, Exhibit, PerClass, Predictions, Reliability, ReliabilityBin, ScoreKind};
+use crate::outside::{LabelledImages, Labels};
 use crate::spec::Metric;
 
 /// Bins of the expected calibration error.
@@ -107,8 +107,41 @@ fn measured(n: usize, over: Items, count: usize, resampling: Resampling, named: 
     named.iter().zip(bounds).map(one).collect()
 }
 
+/// Judges N × K logits of images, and keeps them: the evaluation whose headline is `metric`.
+///
+/// # Errors
+/// When a number is not finite.
+pub fn evaluation_of(
+    images: &LabelledImages,
+    logits: Vec<f32>,
+    metric: Metric,
+    rule: (Option<f64>, CalibrationRule),
+    resampling: Resampling,
+) -> anyhow::Result<Evaluation> {
+    let judged = match &images.labels {
+        Labels::Classes(truth) => judge_classes(&logits, truth, &images.classes, metric, rule, resampling),
+        Labels::MultiLabel(shown) => judge_multi_label(&logits, shown, &images.classes, metric, resampling),
+    };
+    let digest = |place: usize| match judged.over {
+        Items::Classes => PerItem::class_digest(images.classes[place]),
+        _ => images.images[place],
+    };
+    let (digests, values) = judged.items.iter().map(|(place, value)| (digest(*place), *value)).unzip();
+    let mut exhibits = judged.exhibits;
+    exhibits.push(Exhibit::Predictions(Predictions {
+        images: images.images.clone(),
+        labels: images.labels.clone(),
+        classes: images.classes.clone(),
+        kind: ScoreKind::Logits,
+        scores: logits,
+        predicted: None,
+    }));
+    let per_item = PerItem { over: judged.over, digests, values };
+    Evaluation::new(metric.id(), judged.measures, Some(per_item), exhibits)
+}
+
 /// Judges N × K logits of images of one class each, counted among `classes`.
-pub fn judge_classes(
+fn judge_classes(
     logits: &[f32],
     truth: &[u32],
     classes: &[u32],
@@ -172,7 +205,7 @@ pub fn judge_classes(
 }
 
 /// Judges N × K logits of images that show several of `classes`; `metric` decides what is told of each class.
-pub fn judge_multi_label(
+fn judge_multi_label(
     logits: &[f32],
     shown: &[Presence],
     classes: &[u32],

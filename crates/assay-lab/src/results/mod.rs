@@ -16,5 +16,5 @@ pub use exhibit::{
 };
 pub use export::{ExportColumn, ExportTable, exported_features, exported_predictions, exported_probe};
 pub use items::{ItemRow, item_rows};
-pub use judge::{CalibrationRule, Resampling, judge_classes, judge_multi_label};
+pub use judge::{CalibrationRule, Resampling, evaluation_of};
 pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ProbeSource, ResultCell, Results, SeenResults};

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::features::MODEL;
-use super::{FeatureFiles, ModelSpec, TaskSpec, Weights, of_model};
+use super::{FeatureFiles, ModelSpec, TaskSpec, Weights, of_cell};
 
 /// Sections of an experiment file.
 const SECTIONS: [&str; 3] = ["models", "tasks", "protocols"];
@@ -227,12 +227,20 @@ impl Experiment {
             if task.dataset.features().is_none_or(FeatureFiles::has_x_by_model) {
                 continue;
             }
-            let mut models: Vec<&str> =
-                self.cells.iter().filter(|cell| cell.task == *name && self.is_given(&cell.model)).map(|c| c.model.as_str()).collect();
+            let mut models: Vec<&str> = self
+                .cells
+                .iter()
+                .filter(|cell| cell.task == *name && self.is_given(&cell.model))
+                .map(|c| c.model.as_str())
+                .collect();
             models.dedup();
             if let [one, other, ..] = models[..] {
-                let message = format!("models {one:?} and {other:?} would have the same features: the files of task {name:?} are the same for all models");
-                let help = format!("write `{MODEL}` in the paths, which stands for the name of the model, or a task for each model, and `exclude` the other pairs");
+                let message = format!(
+                    "models {one:?} and {other:?} would have the same features: the files of task {name:?} are the same for all models"
+                );
+                let help = format!(
+                    "write `{MODEL}` in the paths, which stands for the name of the model, or a task for each model, and `exclude` the other pairs"
+                );
                 self.problem(&format!("tasks.{}.dataset", quote(name)), &message, Some(help));
             }
         }
@@ -277,26 +285,27 @@ impl Experiment {
     /// Files that the evaluated entries name must exist.
     fn check_paths(&mut self, paths: &Paths, available: bool) {
         let mut missing = IndexMap::new();
-        // Section and name of an entry, and the model that its paths are for.
-        let mut used: Vec<(&str, &str, &str)> = Vec::new();
+        // Section and name of an entry, and the model and the task that its paths are for.
+        let mut used: Vec<(&str, &str, [&str; 2])> = Vec::new();
         for cell in &self.cells {
             let [model, task] = [cell.model.as_str(), cell.task.as_str()];
-            used.extend([("models", model, ""), ("protocols", cell.protocol.as_str(), "")]);
+            used.extend([("models", model, ["", ""]), ("protocols", cell.protocol.as_str(), [model, task])]);
             match self.tasks.get(task).and_then(|task| task.dataset.features()) {
-                Some(_) if self.is_given(model) => used.push(("tasks", task, model)),
+                Some(_) if self.is_given(model) => used.push(("tasks", task, [model, ""])),
                 // What such a pair needs is told when it is planned.
                 Some(_) => {}
-                None => used.push(("tasks", task, "")),
+                None => used.push(("tasks", task, ["", ""])),
             }
             if let Some(Weights::Trained(trained)) = self.models.get(model).and_then(|m| m.weights.as_ref()) {
-                used.push(("tasks", &trained.on, ""));
+                used.push(("tasks", &trained.on, ["", ""]));
             }
         }
         used.sort_unstable();
         used.dedup();
-        for (section, name, model) in used {
+        for (section, name, [model, task]) in used {
             for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
-                let path = if model.is_empty() { path.clone() } else { of_model(&UserPath(path.clone()), model).0 };
+                let path =
+                    if model.is_empty() { path.clone() } else { of_cell(&UserPath(path.clone()), model, task).0 };
                 // What cannot be made a path of has been told.
                 if !self.document.problems.has_one_at(place) && !Checkpoint::locate(&path).exists() {
                     let message = format!("{} does not exist", path.display());

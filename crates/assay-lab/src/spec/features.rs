@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 /// Part of a path that the name of the model is put in place of.
 pub const MODEL: &str = "{model}";
+/// Part of a path that the name of the task is put in place of.
+const TASK: &str = "{task}";
 
 /// Files of features with their labels: either the parts `train`, `val` and `test`, or `all`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -98,7 +100,7 @@ impl FeatureFiles {
     /// The files of one model.
     pub fn for_model(&self, model: &str) -> Self {
         let mut all = self.clone();
-        for path in all.paths_mut() {
+        for path in all.paths_mut().filter(|path| is_by_model(path)) {
             *path = of_model(path, model);
         }
         all
@@ -141,7 +143,8 @@ impl FeatureFiles {
         if given.is_empty() {
             at.problem("`Features` needs files: `train: (x: …, y: …)`, `test: …`, or `all: …`", "no files");
         }
-        at.field("all").expect(self.all.is_none() || given.len() == 1, "must stand alone: it holds the rows of all splits");
+        at.field("all")
+            .expect(self.all.is_none() || given.len() == 1, "must stand alone: it holds the rows of all splits");
         let by_model = self.parts().iter().filter(|part| part.2.is_some_and(|part| is_by_model(&part.x))).count();
         at.expect([0, given.len()].contains(&by_model), "must have `{model}` in every `x`, or in none");
         for (name, _, part) in &self.parts()[..3] {
@@ -152,14 +155,17 @@ impl FeatureFiles {
 }
 
 /// Tells whether a path is another for each model.
-pub fn is_by_model(path: &UserPath) -> bool {
+fn is_by_model(path: &UserPath) -> bool {
     path.0.to_string_lossy().contains(MODEL)
 }
 
 /// The path of one model.
-pub fn of_model(path: &UserPath, model: &str) -> UserPath {
-    if !is_by_model(path) {
-        return path.clone();
-    }
+fn of_model(path: &UserPath, model: &str) -> UserPath {
     UserPath(path.0.to_string_lossy().replace(MODEL, model).into())
+}
+
+/// The path of one model, and of one task where that has a name.
+pub fn of_cell(path: &UserPath, model: &str, task: &str) -> UserPath {
+    let path = of_model(path, model);
+    if task.is_empty() { path } else { UserPath(path.0.to_string_lossy().replace(TASK, task).into()) }
 }

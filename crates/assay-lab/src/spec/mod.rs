@@ -11,7 +11,7 @@ mod task;
 
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
-pub use features::{FeatureFiles, of_model};
+pub use features::{FeatureFiles, of_cell};
 pub use metric::Metric;
 pub use model::{About, FileWeights, Method, ModelSpec, Normalization, Polarity, TrainedWeights, Weights};
 pub use task::{OnBadImage, TaskSpec};

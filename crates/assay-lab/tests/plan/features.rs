@@ -104,7 +104,11 @@ fn what_does_not_go_together_is_told_before_anything_is_read() {
         (r#"train: (x: "{model}/t.npy"), test: (x: "a/t.npy")"#, "", "in every `x`, or in none"),
         (r#"all: (x: "a/t.npy", y: "y.txt")"#, r#"evaluate: (protocols: "few"),"#, "would have the same features"),
         (r#"all: (x: "{model}/u.npy")"#, r#"evaluate: (protocols: "few"),"#, "DIR/a/u.npy does not exist"),
-        (r#"all: (x: "{model}/t.npy")"#, r#"evaluate: (protocols: "few"),"#, "the labels of the rows of DIR/a/t.npy are missing: give `y`"),
+        (
+            r#"all: (x: "{model}/t.npy")"#,
+            r#"evaluate: (protocols: "few"),"#,
+            "the labels of the rows of DIR/a/t.npy are missing: give `y`",
+        ),
     ] {
         let text = place(features, rest).plan();
         assert!(text.contains(said), "{features}: {text}");

@@ -37,6 +37,16 @@ impl Head {
         self.bias.len()
     }
 
+    /// The classifier of these outputs alone, in this order.
+    ///
+    /// # Panics
+    /// When there is no such output.
+    pub fn select(&self, outputs: &[u32]) -> Self {
+        let row = |k: &u32| self.weight[*k as usize * self.dim..][..self.dim].iter().copied();
+        let weight = outputs.iter().flat_map(row).collect();
+        Self { weight, bias: outputs.iter().map(|k| self.bias[*k as usize]).collect(), dim: self.dim }
+    }
+
     /// N × K logits of N rows of `features`, rounded, and the class with the greatest one of each row, found before that;
     /// of equals, the first.
     pub fn predict(&self, features: &[f32]) -> (Vec<f32>, Vec<u32>) {
@@ -57,5 +67,19 @@ impl Head {
             predicted.push(best.0);
         }
         (logits, predicted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selected_outputs_stand_in_the_order_that_was_asked_for() {
+        let head = Head { weight: vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0], bias: vec![0.0, 0.5, -3.0], dim: 2 };
+        let rows = [2.0, 1.0, 0.0, 9.0];
+        assert_eq!(head.predict(&rows), (vec![2.0, 1.5, 0.0, 0.0, 9.5, 6.0], vec![0, 1]));
+        assert_eq!(head.select(&[2, 0]).predict(&rows), (vec![0.0, 2.0, 6.0, 0.0], vec![1, 0]));
+        assert_eq!(head.select(&[2, 0]).classes(), 2);
     }
 }

@@ -18,7 +18,9 @@ pub(super) fn write(table: &ExportTable, mut to: impl Write) -> anyhow::Result<(
             ExportColumn::Texts(all) => {
                 texts.insert((*name).to_owned(), serde_json::to_string(all)?);
             }
-            ExportColumn::Whole(numbers) => arrays.push((*name, Dtype::I64, vec![rows], bytes_of(numbers, |v| v.to_le_bytes()))),
+            ExportColumn::Whole(numbers) => {
+                arrays.push((*name, Dtype::I64, vec![rows], bytes_of(numbers, |v| v.to_le_bytes())))
+            }
             ExportColumn::Marks(width, marks) => {
                 arrays.push((*name, Dtype::I8, vec![rows, *width], bytes_of(marks, |v| v.to_le_bytes())));
             }
@@ -36,9 +38,8 @@ pub(super) fn write(table: &ExportTable, mut to: impl Write) -> anyhow::Result<(
         length <= MAX_TEXTS,
         "the names take {length} bytes, and a header of safetensors has room for {MAX_TEXTS}: export to .npz or .parquet"
     );
-    let views = arrays.iter().map(|(name, dtype, shape, bytes)| {
-        Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
-    });
+    let views =
+        arrays.iter().map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
     let views = views.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(to.write_all(&safetensors::serialize(views, Some(texts))?)?)
 }

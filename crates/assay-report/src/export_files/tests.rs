@@ -39,7 +39,11 @@ fn numpy_arrays_begin_at_a_multiple_of_64() {
     let npy = bytes(ExportFormat::Npy);
     let length = usize::from(u16::from_le_bytes([npy[8], npy[9]]));
     assert_eq!((&npy[..8], (10 + length) % 64, npy[9 + length]), (&b"\x93NUMPY\x01\x00"[..], 0, b'\n'));
-    assert!(std::str::from_utf8(&npy[10..10 + length]).unwrap().starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }"));
+    assert!(
+        std::str::from_utf8(&npy[10..10 + length])
+            .unwrap()
+            .starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }")
+    );
     assert_eq!(npy[10 + length..], [0.1f32, -2.0, 3e-9, 4.5].map(f32::to_le_bytes).concat());
     let mut zip = zip::ZipArchive::new(Cursor::new(bytes(ExportFormat::Npz))).unwrap();
     let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();

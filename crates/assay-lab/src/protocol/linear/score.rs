@@ -6,11 +6,8 @@ use serde::Serialize;
 use super::choose::Choice;
 use super::fit::FittedProbe;
 use super::probe::scaled;
-use crate::outside::{LabelledImages, Labels};
-use crate::results::{
-    CalibrationRule, Evaluation, Exhibit, Items, PerItem, Predictions, Resampling, ScoreKind, judge_classes,
-    judge_multi_label,
-};
+use crate::outside::LabelledImages;
+use crate::results::{CalibrationRule, Evaluation, Resampling, evaluation_of};
 use crate::spec::Metric;
 use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
@@ -52,28 +49,7 @@ impl Step<Runtime> for ScoreProbe {
         let table = FeatureTable::rows(context, &self.features, test)?;
         anyhow::ensure!(table.dim == linear.dim(), "the classifier is for features of another length");
         let logits = linear.logits(&scaled(table.values, table.dim, self.normalize));
-        let judged = match &test.labels {
-            Labels::Classes(truth) => {
-                let rule = (temperature, self.calibration);
-                judge_classes(&logits, truth, &test.classes, self.metric, rule, self.resampling)
-            }
-            Labels::MultiLabel(shown) => judge_multi_label(&logits, shown, &test.classes, self.metric, self.resampling),
-        };
-        let digest = |place: usize| match judged.over {
-            Items::Classes => PerItem::class_digest(test.classes[place]),
-            _ => test.images[place],
-        };
-        let (digests, values) = judged.items.iter().map(|(place, value)| (digest(*place), *value)).unzip();
-        let mut exhibits = judged.exhibits;
-        exhibits.push(Exhibit::Predictions(Predictions {
-            images: test.images.clone(),
-            labels: test.labels.clone(),
-            classes: test.classes.clone(),
-            kind: ScoreKind::Logits,
-            scores: logits,
-            predicted: None,
-        }));
-        let per_item = PerItem { over: judged.over, digests, values };
-        Evaluation::new(self.metric.id(), judged.measures, Some(per_item), exhibits)
+        let rule = (temperature, self.calibration);
+        evaluation_of(test, logits, self.metric, rule, self.resampling)
     }
 }
