@@ -121,10 +121,7 @@ impl Prepared {
     /// Changes left and right.
     #[must_use]
     pub fn flipped(self) -> Self {
-        let Picture { width, height, channels, data } = self.pixels;
-        let rows = data.chunks_exact((width * channels).max(1));
-        let data = rows.flat_map(|row| row.chunks_exact(channels).rev().flatten().copied()).collect();
-        Self { pixels: Picture { width, height, channels, data }, geometry: self.geometry.flipped() }
+        Self { pixels: self.pixels.mirrored(), geometry: self.geometry.flipped() }
     }
 }
 
@@ -235,7 +232,12 @@ fn shorter_side(width: usize, height: usize, size: usize) -> (usize, usize) {
 }
 
 /// Cuts out what begins at `left`, `top`; what is outside of the picture gets the value `fill`.
-fn crop(picture: &Picture, (left, top): (isize, isize), (width, height): (usize, usize), fill: u8) -> Picture {
+pub(crate) fn crop(
+    picture: &Picture,
+    (left, top): (isize, isize),
+    (width, height): (usize, usize),
+    fill: u8,
+) -> Picture {
     let c = picture.channels;
     let mut data = vec![fill; width * height * c];
     // The part of a row that is inside of the picture, counted in the new one.
