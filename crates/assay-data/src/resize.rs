@@ -137,22 +137,26 @@ fn in_width(picture: &Picture, width: usize, filter: Filter) -> Picture {
 
 fn horizontal(picture: &Picture, width: usize, filter: Filter) -> Picture {
     let taps = Taps::new(picture.width, width, filter);
-    let c = picture.channels;
-    let mut data = Vec::with_capacity(width * picture.height * c);
-    for row in picture.data.chunks_exact(picture.width * c) {
+    let data = if picture.channels == 1 { rows::<1>(picture, &taps) } else { rows::<3>(picture, &taps) };
+    Picture { width, data, ..*picture }
+}
+
+/// Resizes each row of a picture of `C` channels.
+fn rows<const C: usize>(picture: &Picture, taps: &Taps) -> Vec<u8> {
+    let mut data = Vec::with_capacity(taps.first.len() * picture.height * C);
+    for row in picture.data.chunks_exact(picture.width * C) {
+        let pixels = row.as_chunks::<C>().0;
         for (first, weights) in taps.first.iter().zip(&taps.weights) {
-            let pixels = &row[first * c..];
-            for channel in 0..c {
-                let start = 1i32 << (PRECISION_BITS - 1);
-                let sum = weights
-                    .iter()
-                    .zip(pixels[channel..].iter().step_by(c))
-                    .fold(start, |s, (w, p)| s + w * i32::from(*p));
-                data.push(clip(sum));
+            let mut sums = [1i32 << (PRECISION_BITS - 1); C];
+            for (weight, pixel) in weights.iter().zip(&pixels[*first..]) {
+                for (sum, value) in sums.iter_mut().zip(pixel) {
+                    *sum += weight * i32::from(*value);
+                }
             }
+            data.extend(sums.map(clip));
         }
     }
-    Picture { width, data, ..*picture }
+    data
 }
 
 fn vertical(picture: &Picture, height: usize, filter: Filter) -> Picture {
