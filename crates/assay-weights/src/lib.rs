@@ -54,6 +54,7 @@ impl From<PickleError> for CheckpointError {
         match error {
             PickleError::Damaged => Self::Damaged(error.to_string()),
             PickleError::Refused(what) => Self::Refused(what),
+            PickleError::Attack(_) => Self::NotACheckpoint(format!("a pickle that attacks its reader: {error}")),
             PickleError::TooLarge(what) => Self::TooLarge(what),
         }
     }
