@@ -31,8 +31,8 @@ pub use assay_weights::{
     select, to_safetensors,
 };
 pub use backbone::{
-    Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2, Net, Pool,
-    Positions, ResNet, ResNetBlock, StageInfo, ViT, ViTSize,
+    Activation, Backbone, CONV4_WIDTH, Clip, Config, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2,
+    Net, Origin, Pool, Positions, ResNet, ResNetBlock, Settled, StageInfo, Unsaid, ViT, ViTSize,
 };
 pub use builder::{Builder, Values};
 pub use extract::{Extractor, extract};

@@ -101,6 +101,12 @@ fn describe(guess: &GuessReport, out: &mut String) {
     if guess.has_classifier {
         out.push_str("classifier  its own is there\n");
     }
+    for note in &guess.notes {
+        let _ = writeln!(out, "note        {}", printable_message(note));
+    }
+    if let Some(unsaid) = &guess.unsaid {
+        let _ = writeln!(out, "not said    {}", printable_message(unsaid));
+    }
     for problem in &guess.problems {
         let _ = writeln!(out, "problem     {}", printable_message(problem));
     }

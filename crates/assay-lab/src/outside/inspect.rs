@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use assay_nn::{AuditError, Checkpoint, Found, Guess, identify, to_safetensors};
+use assay_nn::{AuditError, Checkpoint, Config, Found, Guess, Origin, Settled, Unsaid, identify, to_safetensors};
 use serde::Serialize;
 
+use super::model_config;
 use super::weights::written;
 
 /// Report on a weights file.
@@ -52,6 +53,10 @@ pub struct GuessReport {
     pub naming: Option<&'static str>,
     /// True if the backbone's own classifier is in the file as well.
     pub has_classifier: bool,
+    /// What the tensors do not say and files beside them do, or where a default was taken.
+    pub notes: Vec<String>,
+    /// What the tensors do not say, and nothing else does: it has to be written in the experiment.
+    pub unsaid: Option<String>,
     /// Problems, line by line.
     pub problems: Vec<String>,
     /// Advice on the problems, or anything else worth knowing.
@@ -64,7 +69,8 @@ pub struct GuessReport {
 /// When it cannot be read.
 pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<WeightsReport> {
     let checkpoint = read(path, container)?;
-    let guess = identify(&checkpoint).map(GuessReport::from);
+    let config = model_config::beside(&Checkpoint::locate(path));
+    let guess = identify(&checkpoint).map(|guess| GuessReport::of(guess, &checkpoint, config));
     let tensor = |(name, tensor): (&String, &assay_nn::RawTensor)| TensorReport {
         name: name.clone(),
         dtype: tensor.dtype.name(),
@@ -76,8 +82,8 @@ pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<W
     Ok(WeightsReport { format: checkpoint.format, container: checkpoint.container, containers, tensors, guess })
 }
 
-impl From<Guess> for GuessReport {
-    fn from(guess: Guess) -> Self {
+impl GuessReport {
+    fn of(guess: Guess, checkpoint: &Checkpoint, config: Option<Config>) -> Self {
         let classifier = guess.backbone.classifier();
         let report = Self {
             backbone: written(&guess.backbone),
@@ -86,11 +92,18 @@ impl From<Guess> for GuessReport {
             prefix: None,
             naming: None,
             has_classifier: false,
+            notes: Vec::new(),
+            unsaid: None,
             problems: Vec::new(),
             help: None,
         };
         match guess.audit {
             Ok(Found { tensors, prefix, naming, advice }) => {
+                let origin = Origin { config, ..Origin::of(checkpoint, naming) };
+                let report = match guess.backbone.settled(&origin) {
+                    Ok(Settled { backbone, notes, .. }) => Self { backbone: written(&backbone), notes, ..report },
+                    Err(Unsaid { question, help }) => Self { unsaid: Some(format!("{question}: {help}")), ..report },
+                };
                 let has_classifier = classifier.is_some_and(|head| tensors.contains_key(&format!("{head}.weight")));
                 Self { prefix: Some(prefix), naming, has_classifier, help: advice.map(str::to_owned), ..report }
             }

@@ -5,6 +5,7 @@
 mod data_report;
 mod inspect;
 mod labelled;
+mod model_config;
 mod pictures;
 mod task_data;
 mod weights;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use assay_data::{Color, ImageSpec};
 use assay_engine::Output;
-use assay_nn::{FeaturePoint, ImageSize};
+use assay_nn::{Backbone, FeaturePoint, ImageSize, Unsaid};
 
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
-use crate::spec::{Method, ModelSpec, TrainedWeights, Weights};
+use crate::spec::{FileWeights, Method, ModelSpec, TrainedWeights, Weights};
 use crate::steps::{
     Arithmetic, ExtractShard, Features, ModelRecipe, Names, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
     WrittenIn,
@@ -20,7 +20,8 @@ use crate::steps::{
 pub(super) enum Ready {
     None,
     Random(u64),
-    File(FileFacts),
+    /// With the backbone, of which nothing is left open.
+    File(FileFacts, Backbone),
     Trained(Output<WeightsArtifact>),
 }
 
@@ -29,7 +30,7 @@ impl From<Ready> for WeightsRecipe {
         match ready {
             Ready::None => Self::None,
             Ready::Random(seed) => Self::Random(seed),
-            Ready::File(facts) => Self::Tensors(facts.backbone),
+            Ready::File(facts, _) => Self::Tensors(facts.backbone),
             Ready::Trained(output) => Self::Trained(output),
         }
     }
@@ -91,12 +92,31 @@ impl Planner<'_> {
         Ok(match &model.weights {
             None => Ready::None,
             Some(Weights::Random { seed }) => Ready::Random(*seed),
-            Some(Weights::File(file)) => Ready::File(
-                audit(file, &model.backbone, self.facts)
-                    .map_err(|problem| PlanError::wrong(format!("{at}.path"), problem.message, problem.help))?,
-            ),
+            Some(Weights::File(file)) => {
+                let facts = audit(file, &model.backbone, self.facts)
+                    .map_err(|problem| PlanError::wrong(format!("{at}.path"), problem.message, problem.help))?;
+                let backbone = self.settled(name, model, file, &facts)?;
+                Ready::File(facts, backbone)
+            }
             Some(Weights::Trained(trained)) => Ready::Trained(self.train(name, model, trained)?),
         })
+    }
+
+    /// The backbone of a model with what its tensors do not say.
+    fn settled(
+        &mut self,
+        name: &str,
+        model: &ModelSpec,
+        file: &FileWeights,
+        facts: &FileFacts,
+    ) -> Result<Backbone, PlanError> {
+        let settled = model.backbone.settled(&facts.origin).map_err(|Unsaid { question, help }| {
+            let at = Names { model: name, ..Names::default() }.path(WrittenIn::Backbone);
+            PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
+        })?;
+        self.notes.extend(settled.notes.iter().map(|note| format!("model {name:?}: {note}")));
+        self.warnings.extend(settled.contradictions.iter().map(|what| format!("model {name:?}: {what}")));
+        Ok(settled.backbone)
     }
 
     fn train(
@@ -130,7 +150,7 @@ impl Planner<'_> {
         let all: Vec<u32> = (0..images as u32).collect();
         let classes: Vec<u32> = (0..data.manifest.classes.len() as u32).collect();
         let step = TrainBackbone {
-            backbone: model.backbone.clone(),
+            backbone: model.backbone.settled_for_new_weights(),
             input: model.input(),
             image,
             images: data.shards.clone(),
@@ -198,9 +218,13 @@ impl Planner<'_> {
                 Some("change `image`, or leave the pair out with `exclude`".to_owned()),
             )
         })?;
-        let weights = self.weights(names.model)?.into();
+        let weights = self.weights(names.model)?;
+        let backbone = match &weights {
+            Ready::File(_, backbone) => backbone.clone(),
+            _ => model.backbone.settled_for_new_weights(),
+        };
         let point = point.cloned().or_else(|| model.point().ok()).unwrap_or(FeaturePoint::END);
-        Ok(ModelRecipe { backbone: model.backbone.clone(), weights, input: model.input(), point })
+        Ok(ModelRecipe { backbone, weights: weights.into(), input: model.input(), point })
     }
 }
 

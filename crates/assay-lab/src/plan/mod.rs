@@ -41,6 +41,7 @@ pub(crate) struct Planner<'a> {
     /// Places where steps are written, by their kind and the names that matter to it.
     written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// Result of a planner.
@@ -54,6 +55,8 @@ pub(crate) struct Finished {
     pub shared_images: HashSet<Digest>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// What was taken for granted, for a person.
+    pub notes: Vec<String>,
 }
 
 impl<'a> Planner<'a> {
@@ -70,6 +73,7 @@ impl<'a> Planner<'a> {
             readers: HashMap::new(),
             written: HashMap::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -105,7 +109,14 @@ impl<'a> Planner<'a> {
         let mut trained: Vec<_> = self.weights.into_iter().filter_map(of).collect();
         trained.sort_by(|a, b| a.0.cmp(&b.0));
         let shared_images = self.readers.into_iter().filter(|(_, count)| *count > 1).map(|(shard, _)| shard).collect();
-        Finished { plan: self.plan, trained, tasks: self.tasks, shared_images, warnings: self.warnings }
+        Finished {
+            plan: self.plan,
+            trained,
+            tasks: self.tasks,
+            shared_images,
+            warnings: self.warnings,
+            notes: self.notes,
+        }
     }
 
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {
