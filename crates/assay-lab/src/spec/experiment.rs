@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use assay_config::{Checker, Document, Entry, Environment, Override, Pattern, Patterns, Renamed, SourceSpan, nearest};
+use assay_data::HubCache;
 use assay_nn::Checkpoint;
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -76,6 +77,8 @@ pub struct Experiment {
     pub tasks: IndexMap<String, TaskSpec>,
     /// Evaluations, in order.
     pub cells: Vec<Cell>,
+    /// The local cache of the Hugging Face hub, where the environment says that it is.
+    pub hub: HubCache,
     /// By section and name of entries that are evaluated: a file that is not there, and where to get it.
     missing: IndexMap<(String, String), String>,
 }
@@ -91,12 +94,13 @@ impl Experiment {
         available: bool,
         check: impl Fn(&P, &Checker<'_>),
     ) -> (Self, IndexMap<String, P>) {
+        let hub = hub_cache(&environment);
         let document = Document::load_translated(path, &SECTIONS, overrides, environment, &RENAMED);
         let mut paths = IndexMap::new();
         let models: IndexMap<String, ModelSpec> = decode_section(&document, "models", &mut paths, ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut paths, TaskSpec::check);
         let protocols = decode_section(&document, "protocols", &mut paths, check);
-        let mut experiment = Self { document, models, tasks, cells: Vec::new(), missing: IndexMap::new() };
+        let mut experiment = Self { document, models, tasks, cells: Vec::new(), hub, missing: IndexMap::new() };
         // A file that did not parse has no fields; what else would be said about it is noise.
         if let Some(rest) = experiment.document.decode_rest::<Rest>().filter(|rest| rest.is_sound) {
             experiment.cells = experiment.choose(&rest.value);
@@ -108,10 +112,11 @@ impl Experiment {
 
     /// Reads a file for its models and tasks alone; it need not evaluate anything, and what it names need not be there.
     pub fn load_catalogue(path: &Path, environment: Environment) -> Self {
+        let hub = hub_cache(&environment);
         let document = Document::load_translated(path, &SECTIONS, &[], environment, &RENAMED);
         let models = decode_section(&document, "models", &mut IndexMap::new(), ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut IndexMap::new(), TaskSpec::check);
-        Self { document, models, tasks, cells: Vec::new(), missing: IndexMap::new() }
+        Self { document, models, tasks, cells: Vec::new(), hub, missing: IndexMap::new() }
     }
 
     /// Notes that there is no such task, unless something else is wrong with the file.
@@ -275,6 +280,11 @@ impl Experiment {
         }
         self.missing = missing;
     }
+}
+
+/// The cache that the variables of the environment name.
+fn hub_cache(environment: &Environment) -> HubCache {
+    HubCache::from_variables(|name| environment.variables.get(name).cloned(), environment.home.as_deref())
 }
 
 /// A name as a part of a path.
