@@ -14,7 +14,8 @@ mod steps;
 
 pub use lab::{Lab, Planned};
 pub use outside::{
-    DataReport, GuessReport, Labels, TensorReport, WeightsReport, check_data, convert_weights, inspect_weights,
+    ChoiceReport, DataReport, GuessReport, Labels, TensorReport, WeightsReport, check_data, convert_weights,
+    inspect_weights,
 };
 pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, split_default, tasks};

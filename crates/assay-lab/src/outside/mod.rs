@@ -11,7 +11,7 @@ mod task_data;
 mod weights;
 
 pub use data_report::{DataReport, check_data};
-pub use inspect::{GuessReport, TensorReport, WeightsReport, convert_weights, inspect_weights};
+pub use inspect::{ChoiceReport, GuessReport, TensorReport, WeightsReport, convert_weights, inspect_weights};
 pub use labelled::{LabelledImages, Labels};
 pub use pictures::Pictures;
 pub use task_data::{ShardImages, TaskData, prepare};

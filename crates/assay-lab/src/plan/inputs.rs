@@ -115,7 +115,7 @@ impl Planner<'_> {
             PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
         })?;
         self.notes.extend(settled.notes.iter().map(|note| format!("model {name:?}: {note}")));
-        self.warnings.extend(settled.contradictions.iter().map(|what| format!("model {name:?}: {what}")));
+        settled.contradictions.iter().chain(&facts.warnings).for_each(|what| self.warn_of_model(name, what));
         Ok(settled.backbone)
     }
 
