@@ -25,8 +25,8 @@ pub use results::{
     Reliability, ReliabilityBin, ResultCell, Results, SeenResults, SolverReport, Summary,
 };
 pub use spec::{
-    About, Cell, DatasetSpec, Experiment, FileWeights, Metric, ModelSpec, Normalization, OnBadImage, Polarity,
-    TaskSpec, Weights,
+    About, Cell, DatasetSpec, Experiment, FileWeights, HubWeights, Metric, ModelSpec, Normalization, OnBadImage,
+    Polarity, TaskSpec, TorchHubWeights, Weights,
 };
 pub use steps::{Runtime, TrainBackbone, WeightsArtifact};
 

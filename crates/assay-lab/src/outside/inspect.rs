@@ -10,8 +10,8 @@ use assay_nn::{
 };
 use serde::Serialize;
 
-use super::model_config;
 use super::weights::written;
+use super::{Declared, model_config};
 
 /// Report on a weights file.
 #[derive(Clone, Debug, Serialize)]
@@ -102,7 +102,10 @@ pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<W
         }
         None => Choices::default(),
     };
-    let guess = guess.map(|guess| GuessReport::of(guess, &checkpoint, config).with(places));
+    let mut guess = guess.map(|guess| GuessReport::of(guess, &checkpoint, config).with(places));
+    if let Some(guess) = &mut guess {
+        guess.notes.extend(Declared::beside(path).notes());
+    }
     let tensor = |(name, tensor): (&String, &assay_nn::RawTensor)| TensorReport {
         name: name.clone(),
         dtype: tensor.dtype.name(),

@@ -11,7 +11,7 @@ use assay_nn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::model_config;
+use super::{Declared, model_config};
 use crate::spec::FileWeights;
 
 /// Place of the tensors of a model.
@@ -47,6 +47,8 @@ pub struct FileFacts {
     pub origin: Origin,
     /// What is to be told beside every result: tensors that `drop` has left out.
     pub warnings: Vec<String>,
+    /// What the files beside it say of the images that the network takes.
+    pub declared: Declared,
 }
 
 /// Why weights cannot be used.
@@ -146,7 +148,13 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
     let place = Arc::new(CheckpointPlace { container: container.or(place.container.clone()), ..place });
     let leaf = |digest: &Digest| External::new(*digest, Arc::clone(&place));
     let warnings = dropped_by_hand(&dropped).into_iter().collect();
-    Ok(FileFacts { backbone: leaf(&digests[0]), with_head: digests.get(1).map(leaf), origin, warnings })
+    Ok(FileFacts {
+        backbone: leaf(&digests[0]),
+        with_head: digests.get(1).map(leaf),
+        origin,
+        warnings,
+        declared: Declared::beside(path),
+    })
 }
 
 /// What is told of tensors that `drop` has left out.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use assay_engine::{Digest, Facts, Output, Plan, WrittenAt};
 
 use self::inputs::Ready;
-use crate::outside::TaskData;
+use crate::outside::{Declared, TaskData};
 use crate::results::{LeftOut, PlannedCell};
 use crate::spec::{Cell, Experiment};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
@@ -44,6 +44,8 @@ pub(crate) struct Planner<'a> {
     notes: Vec<String>,
     /// Warnings that belong beside the results of a model, by its name.
     of_models: HashMap<String, Vec<String>>,
+    /// What the files beside the weights of a model say, by its name.
+    declared: HashMap<String, Declared>,
 }
 
 /// Result of a planner.
@@ -77,6 +79,7 @@ impl<'a> Planner<'a> {
             warnings: Vec::new(),
             notes: Vec::new(),
             of_models: HashMap::new(),
+            declared: HashMap::new(),
         }
     }
 
