@@ -37,6 +37,8 @@ pub struct Planned {
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// What was taken from where weights come from, for a person: which activation function a network has, for example.
+    pub notes: Vec<String>,
     data: HashMap<Cell, Arc<TaskData>>,
     features: HashMap<(String, String), Vec<Option<Output<Features>>>>,
     /// The file, to find places in.
@@ -125,7 +127,7 @@ impl Lab {
         let mut planner = Planner::new(&self.experiment, &facts);
         let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
         let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
-        let Finished { plan, trained, data, features, shared_images, warnings: found } = planner.finish(&cells);
+        let Finished { plan, trained, data, features, shared_images, warnings: found, notes } = planner.finish(&cells);
         let mut warnings = self.experiment.document.notes();
         warnings.extend(found);
         if let Err(error) = facts.save() {
@@ -134,7 +136,7 @@ impl Lab {
         }
         let document = self.experiment.document;
         if document.problems.is_empty() {
-            Ok(Planned { plan, cells, shared_images, trained, warnings, data, features, document })
+            Ok(Planned { plan, cells, shared_images, trained, warnings, notes, data, features, document })
         } else {
             Err(document.problems.into_list())
         }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use assay_engine::{Digest, Facts, Output, Plan, WrittenAt};
 
 use self::inputs::Ready;
-use crate::outside::TaskData;
+use crate::outside::{Declared, TaskData};
 use crate::results::{LeftOut, PlannedCell};
 use crate::spec::{Cell, Experiment};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
@@ -42,6 +42,11 @@ pub(crate) struct Planner<'a> {
     /// Places where steps are written, by their kind and the names that matter to it.
     written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
+    notes: Vec<String>,
+    /// Warnings that belong beside the results of a model, by its name.
+    of_models: HashMap<String, Vec<String>>,
+    /// What the files beside the weights of a model say, by its name.
+    declared: HashMap<String, Declared>,
 }
 
 /// Result of a planner.
@@ -57,6 +62,8 @@ pub(crate) struct Finished {
     pub shared_images: HashSet<Digest>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// What was taken for granted, for a person.
+    pub notes: Vec<String>,
 }
 
 impl<'a> Planner<'a> {
@@ -73,7 +80,17 @@ impl<'a> Planner<'a> {
             readers: HashMap::new(),
             written: HashMap::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
+            of_models: HashMap::new(),
+            declared: HashMap::new(),
         }
+    }
+
+    /// Takes note of what is told now and beside every result of a model.
+    fn warn_of_model(&mut self, name: &str, what: &str) {
+        let warning = format!("model {name:?}: {what}");
+        self.of_models.entry(name.to_owned()).or_default().push(warning.clone());
+        self.warnings.push(warning);
     }
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
@@ -99,7 +116,8 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, probe })
+        let warnings = self.of_models.get(&cell.model).cloned().unwrap_or_default();
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, probe, warnings })
     }
 
     /// Ends planning: `cells` are what is wanted.
@@ -116,7 +134,7 @@ impl<'a> Planner<'a> {
         let data = cells.iter().filter_map(of).collect();
         let features = self.features.into_iter().filter(|((.., point), _)| point.is_empty());
         let features = features.map(|((model, task, _), pieces)| ((model, task), pieces)).collect();
-        Finished { plan: self.plan, trained, data, features, shared_images, warnings: self.warnings }
+        Finished { plan: self.plan, trained, data, features, shared_images, warnings: self.warnings, notes: self.notes }
     }
 
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {

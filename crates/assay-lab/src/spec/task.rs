@@ -1,6 +1,6 @@
 //! Tasks: a dataset, which part of it, and how its images are prepared.
 
-use assay_data::{Color, Filter, ImageSpec, ImageStep, Resize, Size, Split, Subset};
+use assay_data::{Color, Filter, ImageSpec, ImageStep, Pillow, Resize, Size, Split, Subset};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -50,6 +50,9 @@ pub struct ImageOptions {
     /// Steps before the resize, in order, such as `[Stretch(256, 256, Bicubic)]`. Default: `[]`.
     #[serde(default)]
     pub before: Vec<ImageStep>,
+    /// Pillow whose order of rows and columns resizes follow. Default: `V12`.
+    #[serde(default)]
+    pub pillow: Pillow,
 }
 
 fn bilinear() -> Filter {
@@ -106,11 +109,11 @@ impl ImageOptions {
 impl TaskSpec {
     /// The whole preparation of an image, up to 8-bit pixels; none where there are no images.
     pub fn image(&self) -> Option<ImageSpec> {
-        let ImageOptions { size, resize, filter, crop, color, ref before } = *self.image.as_ref()?;
+        let ImageOptions { size, resize, filter, crop, color, ref before, pillow } = *self.image.as_ref()?;
         // A filter that is not used must not be in a key.
         let filter = if resize == Resize::None { Filter::Nearest } else { filter };
         let (crop, size) = (Size::square(crop.unwrap_or(size)), Size::square(size));
-        Some(ImageSpec::new(color, resize, size, filter, crop, before.clone()))
+        Some(ImageSpec::new(color, resize, size, filter, crop, before.clone()).with_pillow(pillow))
     }
 
     /// The part of the dataset that is used.
