@@ -455,6 +455,8 @@ mod tests {
         weights: Trained(views)
         tasks
         dataset
+        dataset: Features(all), Features(test), Features(train), Features(val)
+        dataset: Features(all): (keys)
         dataset: Caltech101(list)
         image
         image: (before)
@@ -474,7 +476,7 @@ mod tests {
         protocols: Linear(grid)
         protocols: Linear(solver)
         protocols: Linear(test), Linear(validation)
-        protocols: Classifier(split)
+        protocols: Classifier(split), ZeroShot(split)
         ");
     }
 }

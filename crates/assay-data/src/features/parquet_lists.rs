@@ -101,7 +101,7 @@ pub(super) fn lists(path: &Path, group: usize, name: &str) -> anyhow::Result<(us
             let row = starts.partition_point(|start| *start <= null).saturating_sub(1);
             bail!("row {row} of row group {group} has an empty or missing value in column {name:?}");
         }
-        let dim = if rows == 0 { 0 } else { values.len() / rows };
+        let dim = values.len().checked_div(rows).unwrap_or(0);
         let is_even = values.len() == dim * rows && starts.iter().enumerate().all(|(row, start)| *start == row * dim);
         ensure!(is_even, "the lists of column {name:?} have different lengths in row group {group}");
         Ok((dim, values))

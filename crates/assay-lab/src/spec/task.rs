@@ -132,7 +132,7 @@ impl TaskSpec {
         match (&self.image, self.dataset.features()) {
             (Some(image), None) => image.check(&at.field("image")),
             (None, Some(_)) => {}
-            (None, None) => at.problem("`image` is missing", "needs `image`"),
+            (None, None) => at.missing("image"),
             (Some(_), Some(_)) => {
                 at.field("image").problem("`Features` has no images to prepare", "leave this out");
             }

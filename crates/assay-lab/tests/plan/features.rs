@@ -88,7 +88,7 @@ fn keys_are_those_of_the_numbers() {
 fn a_network_takes_images_and_given_features_stand_alone() {
     let all = "evaluate: (models: [\"a\", \"pixels\"], tasks: [\"t\", \"glyphs\"], protocols: \"knn\"),";
     assert_snapshot!(place(BY_ID, all).plan(), @r#"
-    DIR/base.ron:6:29: task "t" has features, no images, and model "pixels" is not `Given`
+    e.ron:3:29: task "t" has features, no images, and model "pixels" is not `Given`
         help: leave the pair out with `exclude`
     e.ron:4:31: model "a" is `Given`, and task "glyphs" has images, no features
         help: leave the pair out with `exclude`
