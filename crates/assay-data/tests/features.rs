@@ -127,8 +127,8 @@ fn labels_are_numbers_or_names() {
 #[test]
 fn what_is_no_table_of_features_is_refused_with_the_row() {
     for (x, y, said) in [
-        ("bad-nan.npy", "y.npy", "row 6 holds NaN (column 2)"),
-        ("bad-inf-fortran.npy", "y.npy", "row 6 holds inf (column 2)"),
+        ("bad-nan.npy", "y.npy", "row 6 holds NaN (column 2): features are finite"),
+        ("bad-inf-fortran.npy", "y.npy", "row 6 holds inf (column 2): features are finite"),
         ("bad-huge.npy", "y.npy", "row 3 holds 1"),
         ("bad-maps.npy", "y.npy", "shape [9, 5, 1, 1]"),
         ("bad-uneven.parquet", "y.npy", "different lengths"),
@@ -209,6 +209,12 @@ fn damaged_files_are_refused() {
             assert!(feature_rows(&[part], None, &Direct).is_err(), "{cut} bytes of {name}");
         }
     }
+    // Two arrays that were appended to one file are not read as the first of them.
+    let x = dir.path().join("two.npy");
+    std::fs::write(&x, std::fs::read(at("f32.npy")).unwrap().repeat(2)).unwrap();
+    let part = FeatureRows { x, ..files(Split::Whole, ["f32.npy", "y.npy", "", ""]) };
+    let error = format!("{:#}", feature_rows(&[part], None, &Direct).unwrap_err());
+    assert!(error.contains("bytes follow after its numbers"), "{error}");
     let header =
         |text: &str| [b"\x93NUMPY\x01\x00".as_slice(), &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat();
     for shape in [
