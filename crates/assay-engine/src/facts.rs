@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::external::{ExternalSource, InputChanged};
+use crate::store::{plain, unique};
 use crate::{Digest, FramedHasher};
 
 /// What `stat` says of a file, as far as a change of content must show in it.
@@ -103,6 +104,8 @@ type Table = HashMap<Stamp, Digest>;
 pub struct Facts {
     folder: PathBuf,
     tables: Mutex<BTreeMap<String, (Table, bool)>>,
+    /// What was moved out of the way and has not been told yet: from where, to where.
+    moved: Mutex<Vec<(PathBuf, PathBuf)>>,
 }
 
 const MAGIC: &[u8; 16] = b"assay facts 2\n\0\0";
@@ -112,7 +115,7 @@ const RACY_NS: i64 = 1_000_000_000;
 impl Facts {
     /// Facts kept under `folder`, which is made when first written to.
     pub fn open(folder: PathBuf) -> Self {
-        Self { folder, tables: Mutex::default() }
+        Self { folder, tables: Mutex::default(), moved: Mutex::default() }
     }
 
     /// Digest of a file's content, from its stamp where it is known. `table` groups the files that are asked for together.
@@ -120,7 +123,9 @@ impl Facts {
     /// # Errors
     /// When the file cannot be read.
     pub fn file_digest(&self, table: &str, path: &Path) -> io::Result<(Stamp, Digest)> {
-        let stamp = Stamp::of(&fs::metadata(path)?);
+        let metadata = fs::metadata(path)?;
+        plain::expect_file(&metadata)?;
+        let stamp = Stamp::of(&metadata);
         if let Some(digest) = self.known(table, &stamp) {
             return Ok((stamp, digest));
         }
@@ -156,7 +161,7 @@ impl Facts {
 
     fn load(&self, table: &str) -> Table {
         const RECORD: usize = Stamp::BYTES + 32;
-        let Ok(bytes) = fs::read(self.table_path(table)) else { return Table::new() };
+        let Ok(bytes) = plain::read(&self.table_path(table)) else { return Table::new() };
         // A table that is not what was written is as good as none: what it says would be believed of files.
         let Some((seal, records)) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(32)) else {
             return Table::new();
@@ -192,7 +197,7 @@ impl Facts {
                 body.extend_from_slice(digest.as_bytes());
             }
             let bytes = [MAGIC.as_slice(), table_seal(name, &body).as_bytes(), &body].concat();
-            replace_file(&self.table_path(name), &bytes)?;
+            self.replace_file(&self.table_path(name), &bytes)?;
             *changed = false;
         }
         Ok(())
@@ -200,11 +205,27 @@ impl Facts {
 
     /// The file system's own clock, which is the one that stamps files.
     fn file_system_time_ns(&self) -> io::Result<i64> {
-        let probe = self.folder.join(format!(".clock.{}", std::process::id()));
+        let probe = self.folder.join(format!(".clock.{}", unique("")));
         fs::write(&probe, b"")?;
         let stamp = Stamp::of(&fs::metadata(&probe)?);
         fs::remove_file(&probe)?;
         Ok(stamp.mtime_ns)
+    }
+
+    /// Puts a file in the place of what lies there.
+    fn replace_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let odd = self.folder.join(plain::name_aside());
+        if plain::clear_for_file(path, &odd)? {
+            self.moved.lock().expect("no panic while locked").push((path.to_owned(), odd));
+        }
+        let aside = self.folder.join(format!("{}.tmp", unique("")));
+        fs::write(&aside, bytes)?;
+        fs::rename(&aside, path)
+    }
+
+    /// What was in the way of facts and has been moved, since this was last asked: from where, to where.
+    pub fn take_moved(&self) -> Vec<(PathBuf, PathBuf)> {
+        std::mem::take(&mut *self.moved.lock().expect("no panic while locked"))
     }
 
     /// A result that depends on nothing but `inputs` (digests and parameters, framed by the caller): computed once, kept as bytes.
@@ -223,13 +244,13 @@ impl Facts {
         }
         let name = hasher.finish();
         let path = self.folder.join(format!("{}.memo", &name.to_string()[..32]));
-        if let Some(bytes) = fs::read(&path).ok().and_then(|sealed| checked(name, &sealed)) {
+        if let Some(bytes) = plain::read(&path).ok().and_then(|sealed| checked(name, &sealed)) {
             return Ok(bytes);
         }
         let bytes = compute()?;
         let mut sealed = memo_seal(name, &bytes).as_bytes().to_vec();
         sealed.extend_from_slice(&bytes);
-        let _ = fs::create_dir_all(&self.folder).and_then(|()| replace_file(&path, &sealed));
+        let _ = fs::create_dir_all(&self.folder).and_then(|()| self.replace_file(&path, &sealed));
         Ok(bytes)
     }
 }
@@ -248,12 +269,6 @@ fn memo_seal(name: Digest, bytes: &[u8]) -> Digest {
 fn checked(name: Digest, sealed: &[u8]) -> Option<Vec<u8>> {
     let (seal, bytes) = sealed.split_at_checked(32)?;
     (memo_seal(name, bytes).as_bytes() == seal).then(|| bytes.to_vec())
-}
-
-fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&aside, bytes)?;
-    fs::rename(&aside, path)
 }
 
 #[cfg(test)]
@@ -339,6 +354,13 @@ mod tests {
             fs::write(entry.unwrap().path(), b"damaged").unwrap();
         }
         assert_eq!(ask(b"two"), b"two");
+        // What is no file at all is moved, and told.
+        let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir_all(path.join("inside")).unwrap();
+        assert_eq!((ask(b"three"), ask(b"four")), (b"three".to_vec(), b"three".to_vec()));
+        let moved = facts.take_moved();
+        assert_eq!((moved.len(), &moved[0].0, moved[0].1.join("inside").is_dir()), (1, &path, true));
     }
 
     #[test]

@@ -146,8 +146,10 @@ impl<W: Sync> Executor<'_, W> {
             told: Mutex::default(),
             outputs: Mutex::default(),
         };
+        run.tell_moved();
         let summary = run.run()?;
         self.store.remember_verified();
+        run.tell_moved();
         Ok(summary)
     }
 }
@@ -241,6 +243,11 @@ impl<W: Sync> Run<'_, W> {
         for StepWarning { label, message } in warnings {
             self.tell(&Event::Warning { label, message });
         }
+    }
+
+    /// Tells what has been moved out of the way.
+    fn tell_moved(&self) {
+        self.store.take_moved().iter().for_each(|event| self.tell(event));
     }
 
     /// Tells the listener, each warning once.

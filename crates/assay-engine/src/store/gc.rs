@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::{ENTRY, Holder, Listing, Store, list, remove};
+use super::{ENTRY, Holder, Listing, Store, list, plain, remove};
 use crate::StepKey;
 
 /// What a collection would remove, or has removed.
@@ -41,9 +41,12 @@ pub fn find(store: &Store, live: &HashSet<StepKey>) -> anyhow::Result<Garbage> {
     garbage.work.extend(outdated);
     for name in list::names(&store.work())? {
         let Some(key) = key_of(&name) else { continue };
+        let path = store.work().join(&name);
+        if name.ends_with(".lease") && !plain::is_file(&path) {
+            continue;
+        }
         // A checkpoint to resume from is wanted as long as the step is.
         let is_wanted = name.ends_with(".resume") && needed.contains(&key);
-        let path = store.work().join(&name);
         if !is_wanted && super::Lease::holder(&store.work().join(format!("{key}.lease"))).is_none() {
             garbage.work.push(path);
         }
