@@ -14,7 +14,8 @@ fn data(place: &Place, task: &str) -> String {
     let text = match check_data(&place.root.join("e.ron"), task, Environment::default(), &store) {
         Err(problems) => problems.iter().map(|p| format!("{} [{:?}]\n", p.one_line(), p.help_text())).collect(),
         Ok(report) => {
-            let splits = report.splits.iter().map(|(name, found, published)| format!("{name} {found} of {published:?}\n"));
+            let splits =
+                report.splits.iter().map(|(name, found, published)| format!("{name} {found} of {published:?}\n"));
             let splits: String = splits.collect();
             let root = report.root.unwrap_or_default();
             format!("{root}\n{} classes\n{splits}{:#?}\n{:?}", report.classes, report.notes, report.error)
@@ -88,7 +89,8 @@ fn the_tensors_of_a_weights_file() {
     let mut damaged = all.clone();
     damaged.remove("conv1.weight");
     damaged.get_mut("bn1.bias").unwrap().bytes[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    let place = Place::new("()").file("whole.safetensors", file_of(&prefixed)).file("cut.safetensors", file_of(&damaged));
+    let place =
+        Place::new("()").file("whole.safetensors", file_of(&prefixed)).file("cut.safetensors", file_of(&damaged));
     let guess = |file: &str| {
         let report = inspect_weights(&place.root.join(file), None).unwrap();
         let not_finite: usize = report.tensors.iter().map(|t| t.not_finite).sum();

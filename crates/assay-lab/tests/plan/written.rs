@@ -85,7 +85,7 @@ fn every_step_says_where_it_is_written() {
 }
 
 #[test]
-fn what_is_included_or_set_is_written_there() {
+fn what_is_included_is_written_in_its_own_file() {
     assert_snapshot!(places(r#"(
     include: ["base.ron"],
     evaluate: (tasks: "glyphs", models: "conv", protocols: "knn"),
