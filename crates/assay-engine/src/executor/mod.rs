@@ -156,7 +156,8 @@ impl<W: Sync> Executor<'_, W> {
 
 impl<W: Sync> Run<'_, W> {
     fn run(&self) -> anyhow::Result<Summary> {
-        let mut present = self.plan.present(self.store)?;
+        // Wanted results are looked at below, which tells whether they are there.
+        let mut present = self.plan.present_among(self.store, |at| !self.plan.is_target(at))?;
         let mut summary = Summary::default();
         self.verify_targets(&mut present, &mut summary);
         let needed = self.plan.needed(&present);
@@ -181,7 +182,7 @@ impl<W: Sync> Run<'_, W> {
 
     /// Verifies the results that are wanted for themselves; tells what is damaged and sets it aside.
     fn verify_targets(&self, present: &mut [bool], summary: &mut Summary) {
-        let targets: Vec<usize> = self.plan.targets().filter(|at| present[*at]).collect();
+        let targets: Vec<usize> = self.plan.targets().collect();
         let each = targets.len().div_ceil(self.options.jobs.max(1)).max(64);
         let looks: Vec<Look> = std::thread::scope(|scope| {
             let look = |part: &[usize]| part.iter().map(|at| self.look(*at)).collect::<Vec<_>>();

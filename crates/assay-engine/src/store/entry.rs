@@ -12,7 +12,6 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::list::is_nothing;
 use super::plain;
 use crate::artifact::{ArtifactFiles, FileRecord, output_digest};
 use crate::facts::{Facts, Stamp};
@@ -231,12 +230,9 @@ impl Store {
         let path = self.entry_path(kind, key);
         let bytes = match read_small(&path) {
             Ok(bytes) => bytes,
-            Err(error) if is_nothing(&error) => {
-                if fs::symlink_metadata(&path).is_err() {
-                    return Ok(None);
-                }
-                return Err(self.damaged(kind, key, path, "is a link that leads nowhere").into());
-            }
+            Err(error) if is_of_this_process(&error) => return Err(self.unreadable(kind, key, &path, error)),
+            // Not there; where one of the folders is none, it is not there either.
+            Err(_) if fs::symlink_metadata(&path).is_err() => return Ok(None),
             Err(error) => return Err(self.unreadable(kind, key, &path, error)),
         };
         match Sealed::open(bytes, key) {
@@ -253,7 +249,11 @@ impl Store {
         if is_of_this_process(&error) {
             return anyhow::Error::new(error).context(format!("reading {}", path.display()));
         }
-        self.damaged(kind, key, path.to_owned(), format!("cannot be read ({error})")).into()
+        let what = match error.kind() {
+            io::ErrorKind::NotFound => "is a link that leads nowhere".to_owned(),
+            _ => format!("cannot be read ({error})"),
+        };
+        self.damaged(kind, key, path.to_owned(), what).into()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::live::{LIVE, LOCK};
 use super::{ENTRY, Holder, Lease, STEPS, Store, plain};
+use crate::digest::KeySet;
 use crate::{Provenance, StepKey};
 
 /// What is in the folders of entries.
@@ -134,11 +135,11 @@ impl Store {
             }
             let (kind, first) = group(&same[0]);
             let folder = self.root().join(STEPS).join(kind).join(format!("{first:02x}"));
-            let there: HashSet<StepKey> = match fs::read_dir(&folder) {
+            let there: KeySet = match fs::read_dir(&folder) {
                 Ok(entries) => entries
                     .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(ENTRY)?.parse().ok())
                     .collect(),
-                Err(error) if is_nothing(&error) || !folder.is_dir() => HashSet::new(),
+                Err(error) if is_nothing(&error) || !folder.is_dir() => KeySet::default(),
                 Err(error) => return Err(error),
             };
             same.iter().for_each(|at| missing[*at] = !there.contains(&keys[*at].1));

@@ -131,7 +131,7 @@ fn describe(planned: &Planned) -> String {
 /// Nothing is planned that no cell needs, and the parts of a recipe that are said to be written somewhere are there.
 fn assert_needed(planned: &Planned) {
     let recipes: HashMap<String, Value> =
-        planned.plan.nodes().map(|n| (n.key.to_string(), serde_json::from_str(&n.recipe).unwrap())).collect();
+        planned.plan.nodes().map(|n| (n.key.to_string(), serde_json::from_str(&n.recipe()).unwrap())).collect();
     let mut needed = HashSet::new();
     let wanted = planned.cells.iter().filter_map(|cell| cell.evaluation.as_ref().ok());
     let mut ahead: Vec<String> = wanted.map(|output| output.key().to_string()).collect();
@@ -141,7 +141,7 @@ fn assert_needed(planned: &Planned) {
     }
     for node in planned.plan.nodes() {
         assert!(needed.contains(&node.key.to_string()), "no cell needs {}", node.label);
-        for written in &node.written_at {
+        for written in node.written_at.iter() {
             let pointer = format!("/step{}", written.part);
             assert!(recipes[&node.key.to_string()].pointer(&pointer).is_some(), "{} has no {pointer}", node.label);
             assert!(planned.document.place(&written.path).is_some(), "{} is written nowhere", written.path);

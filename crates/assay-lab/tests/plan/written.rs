@@ -13,7 +13,7 @@ fn places(ron: &str) -> String {
     let mut text = String::new();
     for node in planned.plan.nodes() {
         let _ = writeln!(text, "{}", node.label);
-        for written in &node.written_at {
+        for written in node.written_at.iter() {
             let at = planned.document.problems.describe(&planned.document.place(&written.path).unwrap());
             let part = if written.part.is_empty() { "." } else { &written.part };
             let at = at.strip_prefix(place.root.to_str().unwrap()).unwrap().trim_start_matches('/').to_owned();
