@@ -58,13 +58,13 @@ impl Stamp {
         self.size
     }
 
-    fn latest_ns(&self) -> i64 {
+    pub(crate) fn latest_ns(&self) -> i64 {
         self.mtime_ns.max(self.ctime_ns)
     }
 
-    const BYTES: usize = 40;
+    pub(crate) const BYTES: usize = 40;
 
-    fn to_bytes(self) -> [u8; Self::BYTES] {
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
         let words = [self.device, self.inode, self.size, self.mtime_ns as u64, self.ctime_ns as u64];
         for (chunk, word) in out.chunks_exact_mut(8).zip(words) {
@@ -73,7 +73,7 @@ impl Stamp {
         out
     }
 
-    fn from_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let word = |i: usize| u64::from_le_bytes(bytes[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
         Self { device: word(0), inode: word(1), size: word(2), mtime_ns: word(3) as i64, ctime_ns: word(4) as i64 }
     }
@@ -184,12 +184,11 @@ impl Facts {
         if !tables.values().any(|(_, changed)| *changed) {
             return Ok(());
         }
-        fs::create_dir_all(&self.folder)?;
-        let now_ns = self.file_system_time_ns()?;
+        let settled_ns = self.settled_ns()?;
         for (name, (table, changed)) in tables.iter_mut().filter(|(_, t)| t.1) {
             let mut merged = self.load(name);
             merged.extend(table.iter().map(|(s, d)| (*s, *d)));
-            let mut records: Vec<_> = merged.into_iter().filter(|(s, _)| s.latest_ns() < now_ns - RACY_NS).collect();
+            let mut records: Vec<_> = merged.into_iter().filter(|(s, _)| s.latest_ns() < settled_ns).collect();
             records.sort_unstable();
             let mut body = Vec::with_capacity(records.len() * (Stamp::BYTES + 32));
             for (stamp, digest) in records {
@@ -203,17 +202,19 @@ impl Facts {
         Ok(())
     }
 
-    /// The file system's own clock, which is the one that stamps files.
-    fn file_system_time_ns(&self) -> io::Result<i64> {
+    /// Files that last changed before this will not change again without a change of their stamps, by the file system's own
+    /// clock, which is the one that stamps files.
+    pub(crate) fn settled_ns(&self) -> io::Result<i64> {
+        fs::create_dir_all(&self.folder)?;
         let probe = self.folder.join(format!(".clock.{}", unique("")));
         fs::write(&probe, b"")?;
         let stamp = Stamp::of(&fs::metadata(&probe)?);
         fs::remove_file(&probe)?;
-        Ok(stamp.mtime_ns)
+        Ok(stamp.mtime_ns - RACY_NS)
     }
 
     /// Puts a file in the place of what lies there.
-    fn replace_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let odd = self.folder.join(plain::name_aside());
         if plain::clear_for_file(path, &odd)? {
             self.moved.lock().expect("no panic while locked").push((path.to_owned(), odd));

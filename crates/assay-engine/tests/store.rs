@@ -118,10 +118,18 @@ fn run(plan: &Plan<Runtime>, store: &Store, runtime: &Runtime) -> (Summary, Vec<
     };
     let listen = |event: &Event| events.lock().unwrap().push(event.clone());
     let cancel = CancelToken::default();
-    let summary =
-        Executor { plan, store, runtime, options: &options, events: &listen, found: &|_, _| {}, cancel: &cancel }
-            .run()
-            .unwrap();
+    let summary = Executor {
+        plan,
+        store,
+        runtime,
+        options: &options,
+        events: &listen,
+        headline: "length",
+        found: &|_, _, _| {},
+        cancel: &cancel,
+    }
+    .run()
+    .unwrap();
     (summary, events.into_inner().unwrap())
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::artifact::damage_in;
 use crate::plan::Plan;
-use crate::store::{Entry, StepWarning, Store};
+use crate::store::{Entry, Index, Indexed, StepWarning, Store};
 use crate::{CancelToken, Digest, Event, Holder, StepKey};
 
 use budget::Budget;
@@ -98,9 +98,11 @@ pub struct Executor<'a, W> {
     pub options: &'a Options,
     /// Who listens; called from several threads.
     pub events: &'a (dyn Fn(&Event) + Sync),
-    /// Is shown every wanted result that is in the store already, once it has been verified, so that nobody need read it
-    /// again; called from several threads.
-    pub found: &'a (dyn Fn(StepKey, &Entry) + Sync),
+    /// The small file of wanted results that `found` is shown.
+    pub headline: &'static str,
+    /// Is shown every wanted result that is in the store already and whole, by its key, its headline and its warnings, so
+    /// that nobody need read it again; called from several threads.
+    pub found: &'a (dyn Fn(StepKey, &[u8], &[StepWarning]) + Sync),
     /// How to stop.
     pub cancel: &'a CancelToken,
 }
@@ -113,7 +115,8 @@ struct Run<'r, W> {
     options: &'r Options,
     cancel: &'r CancelToken,
     listener: &'r (dyn Fn(&Event) + Sync),
-    found: &'r (dyn Fn(StepKey, &Entry) + Sync),
+    headline: &'static str,
+    found: &'r (dyn Fn(StepKey, &[u8], &[StepWarning]) + Sync),
     /// Warnings that have been told: each is told once in a run, however many results it came with.
     told: Mutex<BTreeSet<StepWarning>>,
     /// Digests of artifacts, as far as they were looked at.
@@ -122,7 +125,9 @@ struct Run<'r, W> {
 
 /// What the look at a wanted result came to.
 enum Look {
-    Whole(Vec<StepWarning>),
+    /// It is known from the index.
+    Known,
+    Whole(Vec<StepWarning>, Option<Indexed<Box<[u8]>>>),
     Absent,
     Damaged,
     Failed(String),
@@ -142,6 +147,7 @@ impl<W: Sync> Executor<'_, W> {
             options: self.options,
             cancel: self.cancel,
             listener: self.events,
+            headline: self.headline,
             found: self.found,
             told: Mutex::default(),
             outputs: Mutex::default(),
@@ -184,17 +190,28 @@ impl<W: Sync> Run<'_, W> {
     fn verify_targets(&self, present: &mut [bool], summary: &mut Summary) {
         let targets: Vec<usize> = self.plan.targets().collect();
         let each = targets.len().div_ceil(self.options.jobs.max(1)).max(64);
+        let mut indices: BTreeMap<&str, (Index, Vec<_>)> = BTreeMap::new();
+        for at in &targets {
+            let kind = self.plan.at(*at).kind;
+            indices.entry(kind).or_insert_with(|| (self.store.index(kind), Vec::new()));
+        }
+        let index = |at: usize| &indices[self.plan.at(at).kind].0;
+        let look = |part: &[usize]| part.iter().map(|at| self.look(*at, index(*at))).collect::<Vec<_>>();
         let looks: Vec<Look> = std::thread::scope(|scope| {
-            let look = |part: &[usize]| part.iter().map(|at| self.look(*at)).collect::<Vec<_>>();
             if targets.len() <= each {
                 return look(&targets);
             }
-            let parts: Vec<_> = targets.chunks(each).map(|part| scope.spawn(move || look(part))).collect();
+            let parts: Vec<_> = targets.chunks(each).map(|part| scope.spawn(|| look(part))).collect();
             parts.into_iter().flat_map(|part| part.join().expect("looking at an entry does not panic")).collect()
         });
         for (at, look) in targets.into_iter().zip(looks) {
             match look {
-                Look::Whole(warnings) => self.tell_warnings(warnings),
+                Look::Known => {}
+                Look::Whole(warnings, learnt) => {
+                    self.tell_warnings(warnings);
+                    let kind = self.plan.at(at).kind;
+                    indices.get_mut(kind).expect("every kind was asked").1.extend(learnt);
+                }
                 Look::Absent => present[at] = false,
                 Look::Damaged => {
                     present[at] = false;
@@ -207,15 +224,30 @@ impl<W: Sync> Run<'_, W> {
                 }
             }
         }
+        indices.into_values().for_each(|(index, learnt)| self.store.remember_index(&index, learnt));
     }
 
-    fn look(&self, at: usize) -> Look {
+    fn look(&self, at: usize, index: &Index) -> Look {
         let node = self.plan.at(at);
+        if let Some(headline) = index.headline(self.store, node.key) {
+            (self.found)(node.key, headline, &[]);
+            return Look::Known;
+        }
+        // From before it is read: should it change meanwhile, it will have another.
+        let stamp = self.store.stamp(node.kind, node.key);
         let entry = self.store.entry(node.kind, node.key);
         match entry.and_then(|entry| entry.map(|entry| entry.files.look().map(|()| entry)).transpose()) {
-            Ok(Some(entry)) => {
-                (self.found)(node.key, &entry);
-                Look::Whole(entry.provenance.warnings)
+            Ok(Some(Entry { provenance, files, .. })) => {
+                let headline = files.get(self.headline).ok();
+                if let Some(headline) = &headline {
+                    (self.found)(node.key, headline, &provenance.warnings);
+                }
+                let is_plain = provenance.warnings.is_empty() && !provenance.files.values().any(|file| file.apart);
+                let headline = headline.filter(|_| is_plain).map(|headline| headline.as_ref().into());
+                Look::Whole(
+                    provenance.warnings,
+                    stamp.zip(headline).map(|(stamp, headline)| (node.key, stamp, headline)),
+                )
             }
             Ok(None) => Look::Absent,
             Err(error) => match self.set_aside(&error) {

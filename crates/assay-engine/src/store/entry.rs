@@ -226,6 +226,11 @@ impl Store {
         Ok(Some(entry.provenance.warnings))
     }
 
+    /// Stamp of the file of an entry.
+    pub(crate) fn stamp(&self, kind: &str, key: StepKey) -> Option<Stamp> {
+        fs::metadata(self.entry_path(kind, key)).ok().map(|metadata| Stamp::of(&metadata))
+    }
+
     fn sealed(&self, kind: &str, key: StepKey) -> anyhow::Result<Option<Arc<Sealed>>> {
         let path = self.entry_path(kind, key);
         let bytes = match read_small(&path) {

@@ -10,7 +10,8 @@
 //! work/<key>.<maker>.damaged, .gone        entries on their way out
 //! work/odd.<maker>.aside                   what lay in place of a file or folder of the store
 //! work/<run>.live, work/sweep.lock         what running processes need, and the lock against collecting meanwhile
-//! facts/, runs/                            digests of outside files; logs
+//! facts/                                   digests of outside files; headlines of entries that were found whole
+//! runs/                                    logs
 //! ```
 //! `<ab>` are the first two digits of the key, `<maker>` is host, process and a number of its own.
 //!
@@ -33,6 +34,7 @@
 mod content;
 mod entry;
 pub mod gc;
+mod index;
 mod lease;
 mod list;
 mod live;
@@ -58,6 +60,7 @@ use crate::{Digest, Event, Output, StepKey};
 
 pub(crate) use entry::{ApartFile, Sealed};
 pub use entry::{Damaged, Entry, Provenance, StepWarning};
+pub(crate) use index::{Index, Indexed};
 pub use lease::{Holder, Lease};
 pub use list::Listing;
 pub use live::LiveRun;
