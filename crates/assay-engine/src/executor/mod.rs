@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::artifact::damage_in;
 use crate::plan::Plan;
-use crate::store::{Entry, Index, Indexed, StepWarning, Store};
+use crate::store::{Entry, Index, Learnt, StepWarning, Store};
 use crate::{CancelToken, Digest, Event, Holder, StepKey};
 
 use budget::Budget;
@@ -127,7 +127,7 @@ struct Run<'r, W> {
 enum Look {
     /// It is known from the index.
     Known,
-    Whole(Vec<StepWarning>, Option<Indexed<Box<[u8]>>>),
+    Whole(Vec<StepWarning>, Option<Learnt>),
     Absent,
     Damaged,
     Failed(String),
@@ -189,28 +189,27 @@ impl<W: Sync> Run<'_, W> {
     /// Verifies the results that are wanted for themselves; tells what is damaged and sets it aside.
     fn verify_targets(&self, present: &mut [bool], summary: &mut Summary) {
         let targets: Vec<usize> = self.plan.targets().collect();
+        let index = self.store.index(targets.iter().map(|at| (self.plan.at(*at).kind, self.plan.at(*at).key)));
         let each = targets.len().div_ceil(self.options.jobs.max(1)).max(64);
-        let mut indices: BTreeMap<&str, (Index, Vec<_>)> = BTreeMap::new();
-        for at in &targets {
-            let kind = self.plan.at(*at).kind;
-            indices.entry(kind).or_insert_with(|| (self.store.index(kind), Vec::new()));
-        }
-        let index = |at: usize| &indices[self.plan.at(at).kind].0;
-        let look = |part: &[usize]| part.iter().map(|at| self.look(*at, index(*at))).collect::<Vec<_>>();
+        let look = |part: usize| {
+            let places = (part * each..).zip(targets[part * each..].iter().take(each));
+            places.map(|(place, at)| self.look(*at, place, index.as_ref())).collect::<Vec<_>>()
+        };
         let looks: Vec<Look> = std::thread::scope(|scope| {
             if targets.len() <= each {
-                return look(&targets);
+                return look(0);
             }
-            let parts: Vec<_> = targets.chunks(each).map(|part| scope.spawn(|| look(part))).collect();
+            let look = &look;
+            let parts: Vec<_> = (0..targets.len().div_ceil(each)).map(|part| scope.spawn(move || look(part))).collect();
             parts.into_iter().flat_map(|part| part.join().expect("looking at an entry does not panic")).collect()
         });
+        let mut learnt = Vec::new();
         for (at, look) in targets.into_iter().zip(looks) {
             match look {
                 Look::Known => {}
-                Look::Whole(warnings, learnt) => {
+                Look::Whole(warnings, news) => {
                     self.tell_warnings(warnings);
-                    let kind = self.plan.at(at).kind;
-                    indices.get_mut(kind).expect("every kind was asked").1.extend(learnt);
+                    learnt.extend(news);
                 }
                 Look::Absent => present[at] = false,
                 Look::Damaged => {
@@ -224,12 +223,14 @@ impl<W: Sync> Run<'_, W> {
                 }
             }
         }
-        indices.into_values().for_each(|(index, learnt)| self.store.remember_index(&index, learnt));
+        if let Some(index) = index {
+            self.store.remember_index(&index, learnt);
+        }
     }
 
-    fn look(&self, at: usize, index: &Index) -> Look {
+    fn look(&self, at: usize, place: usize, index: Option<&Index>) -> Look {
         let node = self.plan.at(at);
-        if let Some(headline) = index.headline(self.store, node.key) {
+        if let Some(headline) = index.and_then(|index| index.headline(self.store, place, node.kind, node.key)) {
             (self.found)(node.key, headline, &[]);
             return Look::Known;
         }
@@ -244,10 +245,8 @@ impl<W: Sync> Run<'_, W> {
                 }
                 let is_plain = provenance.warnings.is_empty() && !provenance.files.values().any(|file| file.apart);
                 let headline = headline.filter(|_| is_plain).map(|headline| headline.as_ref().into());
-                Look::Whole(
-                    provenance.warnings,
-                    stamp.zip(headline).map(|(stamp, headline)| (node.key, stamp, headline)),
-                )
+                let learnt = stamp.zip(headline).map(|(stamp, headline)| (place, stamp, headline));
+                Look::Whole(provenance.warnings, learnt.filter(|_| index.is_some()))
             }
             Ok(None) => Look::Absent,
             Err(error) => match self.set_aside(&error) {

@@ -78,7 +78,7 @@ pub fn sweep(store: &Store, live: &HashSet<StepKey>) -> anyhow::Result<Garbage> 
     garbage.work.retain(|path| remove_unless_held(store, path));
     forget(store)?;
     if !garbage.entries.is_empty() {
-        store.forget_index()?;
+        store.keep_indices(0)?;
     }
     drop(exclusive);
     gone.iter().try_for_each(|path| remove(path))?;

@@ -60,7 +60,7 @@ use crate::{Digest, Event, Output, StepKey};
 
 pub(crate) use entry::{ApartFile, Sealed};
 pub use entry::{Damaged, Entry, Provenance, StepWarning};
-pub(crate) use index::{Index, Indexed};
+pub(crate) use index::{Index, Learnt};
 pub use lease::{Holder, Lease};
 pub use list::Listing;
 pub use live::LiveRun;
