@@ -162,7 +162,11 @@ impl Hasher for KeyHasher {
 
 /// Hashes a sequence of fields, each preceded by its length, so that no two sequences run into each other.
 #[derive(Default)]
-pub struct FramedHasher(blake3::Hasher);
+pub struct FramedHasher {
+    hasher: blake3::Hasher,
+    /// Fields that are still to be hashed: a call of the hasher costs more than a short field.
+    fields: Vec<u8>,
+}
 
 impl FramedHasher {
     /// A hasher for one purpose; the purpose is the first field.
@@ -174,14 +178,27 @@ impl FramedHasher {
 
     /// Adds one field.
     pub fn field(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        const ENOUGH: usize = 16 << 10;
+        self.fields.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        if bytes.len() < ENOUGH {
+            self.fields.extend_from_slice(bytes);
+        }
+        if self.fields.len() >= ENOUGH || bytes.len() >= ENOUGH {
+            self.hasher.update(&self.fields);
+            self.fields.clear();
+        }
+        if bytes.len() >= ENOUGH {
+            self.hasher.update(bytes);
+        }
         self
     }
 
     /// The digest of all fields so far.
     pub fn finish(&self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
+        if self.hasher.count() == 0 {
+            return Digest::of(&self.fields);
+        }
+        Digest(*self.hasher.clone().update(&self.fields).finalize().as_bytes())
     }
 }
 
@@ -197,6 +214,21 @@ mod tests {
         assert_eq!(digest.to_string(), blake3::hash(b"assay").to_hex().as_str());
         for wrong in ["", "xyz", &"0".repeat(63), &"0".repeat(65), &"0".repeat(66), &format!("{}g", "0".repeat(63))] {
             assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn frames_are_lengths_and_bytes_however_they_are_hashed() {
+        for lengths in [&[0, 5, 32][..], &[100; 1000], &[3, 16 << 10, 1, 40_000, 7], &[16_376, 8]] {
+            let mut hasher = FramedHasher::default();
+            let mut plain = Vec::new();
+            for (i, length) in lengths.iter().enumerate() {
+                let field = vec![i as u8; *length];
+                hasher.field(&field);
+                plain.extend_from_slice(&(*length as u64).to_le_bytes());
+                plain.extend_from_slice(&field);
+                assert_eq!(hasher.finish(), Digest::of(&plain), "{lengths:?}");
+            }
         }
     }
 
