@@ -108,6 +108,9 @@ pub struct Facts {
     moved: Mutex<Vec<(PathBuf, PathBuf)>>,
 }
 
+/// What names of files end with that are gone in a moment, unless a process dies in that moment.
+pub(crate) const TEMPORARY: &str = ".tmp";
+
 const MAGIC: &[u8; 16] = b"assay facts 2\n\0\0";
 /// A change this soon after another may not show in the time stamp.
 const RACY_NS: i64 = 1_000_000_000;
@@ -206,10 +209,9 @@ impl Facts {
     /// clock, which is the one that stamps files.
     pub(crate) fn settled_ns(&self) -> io::Result<i64> {
         fs::create_dir_all(&self.folder)?;
-        let probe = self.folder.join(format!(".clock.{}", unique("")));
-        fs::write(&probe, b"")?;
-        let stamp = Stamp::of(&fs::metadata(&probe)?);
-        fs::remove_file(&probe)?;
+        let probe = self.folder.join(format!("clock.{}{TEMPORARY}", unique("")));
+        let stamp = Stamp::of(&File::create_new(&probe)?.metadata()?);
+        let _ = fs::remove_file(&probe);
         Ok(stamp.mtime_ns - RACY_NS)
     }
 
@@ -219,7 +221,7 @@ impl Facts {
         if plain::clear_for_file(path, &odd)? {
             self.moved.lock().expect("no panic while locked").push((path.to_owned(), odd));
         }
-        let aside = self.folder.join(format!("{}.tmp", unique("")));
+        let aside = self.folder.join(format!("{}{TEMPORARY}", unique("")));
         fs::write(&aside, bytes)?;
         fs::rename(&aside, path)
     }

@@ -316,10 +316,13 @@ fn a_collection_keeps_what_is_reached() {
     let (plan, _) = joined([1, 2, 4], 100_000);
     run(&plan, &store, &runtime);
     let live: HashSet<_> = plan.nodes().map(|n| n.key).collect();
+    let left = store.root().join("facts/clock.-1-2-3.tmp");
+    fs::write(&left, "").unwrap();
     let found = gc::find(&store, &live).unwrap();
     let garbage = gc::sweep(&store, &live).unwrap();
     assert_eq!((garbage.entries.len(), garbage.kept, &garbage.entries), (2, 5, &found.entries));
     assert_eq!(garbage.entries.iter().map(|e| e.2).sum::<u64>(), 100_006 + 300_006);
+    assert!(found.work == [left.clone()] && !left.exists());
     assert_eq!(store.entries().unwrap().len(), 5);
     assert_eq!(files(&store.root().join("steps")).len(), 10, "the large files of the others are gone");
     assert_eq!(fs::metadata(store.root().join("content/join.records")).unwrap().len(), 2 * 112);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ENTRY, Holder, Listing, Store, list, plain, remove};
 use crate::StepKey;
+use crate::facts::TEMPORARY;
 
 /// What a collection would remove, or has removed.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,9 @@ pub fn find(store: &Store, live: &HashSet<StepKey>) -> anyhow::Result<Garbage> {
     }
     garbage.work.extend(orphans.into_iter().map(|(_, _, path)| path));
     garbage.work.extend(outdated);
+    // Should one be in use, what is learnt of files is not kept that time.
+    let left = list::names(&store.facts_folder())?.into_iter().filter(|name| name.ends_with(TEMPORARY));
+    garbage.work.extend(left.map(|name| store.facts_folder().join(name)));
     for name in list::names(&store.work())? {
         let Some(key) = key_of(&name) else { continue };
         let path = store.work().join(&name);
