@@ -140,6 +140,7 @@ fn what_is_wrong_with_a_table_is_said() {
         format!("{:#}", csv_table(&dir.path().join("t.csv"), dir.path(), &columns(), &Direct).unwrap_err())
     };
     assert!(csv("file,label\n").contains("no column \"what is seen\"; it has file, label"));
+    assert!(csv("file,what is seen,part\n").ends_with("t.csv holds no rows"));
     assert!(csv("file,what is seen,part\na.png,cat,tests\n").contains("line 2: \"tests\" is no split"));
     assert!(csv("file,what is seen,part\na.png,,test\n").contains("line 2: column \"what is seen\" is empty"));
     assert!(csv("file,what is seen,part\na.png,cat,test\nb.png,cat,test\n").contains("1 of the 2 images"));

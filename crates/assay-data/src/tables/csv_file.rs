@@ -63,6 +63,7 @@ pub fn csv_table(path: &Path, root: &Path, columns: &CsvColumns, digests: &dyn D
         let place = inside(root, &image).with_context(|| format!("{file}, line {line}"))?;
         rows.push((image, place, label, split));
     }
+    ensure!(!rows.is_empty(), "{file} holds no rows");
     let missing: Vec<_> = rows.iter().filter(|r| !r.1.is_file()).collect();
     if let Some(first) = missing.first() {
         bail!(

@@ -39,7 +39,7 @@ pub(crate) struct Planner<'a> {
     /// Number of steps that read the images of a shard.
     readers: HashMap<Digest, u32>,
     /// Places where steps are written, by their kind and the names that matter to it.
-    written: HashMap<String, Vec<WrittenAt>>,
+    written: HashMap<String, Arc<[WrittenAt]>>,
     warnings: Vec<String>,
     notes: Vec<String>,
     /// Warnings that belong beside the results of a model, by its name.
@@ -119,7 +119,13 @@ impl<'a> Planner<'a> {
     /// Ends planning: `cells` are what is wanted.
     pub fn finish(mut self, cells: &[PlannedCell]) -> Finished {
         self.plan.want_all(cells.iter().filter_map(|cell| cell.evaluation.as_ref().ok()));
-        let of = |(name, ready)| if let Ok(Ready::Trained(output)) = ready { Some((name, output)) } else { None };
+        // What a cell asked for that then turned out not to be possible.
+        self.plan.keep_needed();
+        let plan = &self.plan;
+        let of = |(name, ready)| match ready {
+            Ok(Ready::Trained(output)) if plan.node(output.key()).is_some() => Some((name, output)),
+            _ => None,
+        };
         let mut trained: Vec<_> = self.weights.into_iter().filter_map(of).collect();
         trained.sort_by(|a, b| a.0.cmp(&b.0));
         let shared_images = self.readers.into_iter().filter(|(_, count)| *count > 1).map(|(shard, _)| shard).collect();
@@ -136,8 +142,8 @@ impl<'a> Planner<'a> {
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {
         let key = names.that_matter::<S>();
         let written = match self.written.get(&key) {
-            Some(written) => written.clone(),
-            None => self.written.entry(key).or_insert(names.written_at::<S>()).clone(),
+            Some(written) => Arc::clone(written),
+            None => Arc::clone(self.written.entry(key).or_insert(names.written_at::<S>().into())),
         };
         self.plan
             .add(label, step, written)

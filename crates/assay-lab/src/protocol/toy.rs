@@ -280,7 +280,7 @@ mod tests {
             runtime: &runtime,
             options: &options,
             events: &|_| {},
-            found: &|_, _| {},
+            headline: Evaluation::SUMMARY, found: &|_, _, _| {},
             cancel: &CancelToken::default(),
         }
         .run()

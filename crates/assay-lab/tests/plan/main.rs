@@ -7,8 +7,10 @@ mod support;
 
 mod available;
 mod datasets;
+mod found;
 mod keys;
 mod problems;
 mod protocols;
 mod sections;
 mod weights;
+mod written;
