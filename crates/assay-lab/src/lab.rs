@@ -34,6 +34,8 @@ pub struct Planned {
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// Notes for whoever looks at the plan: versions of datasets, and the classes that outputs stand for.
+    pub notes: Vec<String>,
     tasks: HashMap<String, Arc<TaskData>>,
     /// The file, to find places in.
     pub document: Document,
@@ -93,11 +95,27 @@ impl Lab {
             warnings
                 .push(format!("what was learnt of the files could not be kept ({error}); they will be hashed again"));
         }
+        let notes = notes_of(&cells, &tasks);
         let document = self.experiment.document;
         if document.problems.is_empty() {
-            Ok(Planned { plan, cells, shared_images, trained, warnings, tasks, document })
+            Ok(Planned { plan, cells, shared_images, trained, warnings, notes, tasks, document })
         } else {
             Err(document.problems.into_list())
         }
     }
+}
+
+/// The notes of all cells, each once.
+fn notes_of(cells: &[PlannedCell], tasks: &HashMap<String, Arc<TaskData>>) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for PlannedCell { cell, notes: own, .. } in cells {
+        let origin = tasks.get(&cell.task).and_then(|data| data.manifest.origin.as_ref());
+        let origin = origin.map(|origin| format!("task {:?}: {origin}", cell.task));
+        for note in origin.into_iter().chain(own.iter().cloned()) {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
 }

@@ -41,6 +41,8 @@ pub(crate) struct Planner<'a> {
     /// Places where steps are written, by their kind and the names that matter to it.
     written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
+    /// Warnings that stay with the results of a model, by its name.
+    model_warnings: HashMap<String, Vec<String>>,
 }
 
 /// Result of a planner.
@@ -70,16 +72,30 @@ impl<'a> Planner<'a> {
             readers: HashMap::new(),
             written: HashMap::new(),
             warnings: Vec::new(),
+            model_warnings: HashMap::new(),
         }
+    }
+
+    /// Warns of a model: now, and with each of its results.
+    fn warn_of_model(&mut self, model: &str, warning: String) {
+        self.warnings.push(warning.clone());
+        self.model_warnings.entry(model.to_owned()).or_default().push(warning);
+    }
+
+    /// Everything that stays with the results of a cell.
+    fn warnings_of(&self, cell: &Cell, own: Vec<String>) -> Vec<String> {
+        let task = self.tasks.get(&cell.task).map(|data| data.warnings()).unwrap_or_default();
+        let task = task.into_iter().map(|warning| format!("task {:?}: {warning}", cell.task));
+        task.chain(self.model_warnings.get(&cell.model).into_iter().flatten().cloned()).chain(own).collect()
     }
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
     pub fn cell(&mut self, cell: &Cell, protocol: &dyn Protocol, available: bool) -> Option<PlannedCell> {
-        let mut exhibits = Vec::new();
+        let (mut exhibits, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         let planned = self.task_data(&cell.task).and_then(|data| {
             let mut one = CellPlan::new(self, cell, data);
             let output = protocol.plan(&mut one)?;
-            exhibits = one.into_exhibits();
+            (exhibits, own, notes) = one.into_parts();
             Ok(output)
         });
         let evaluation = match planned {
@@ -95,7 +111,13 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits })
+        for warning in &own {
+            if !self.warnings.contains(warning) {
+                self.warnings.push(warning.clone());
+            }
+        }
+        let warnings = self.warnings_of(cell, own);
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings, notes })
     }
 
     /// Ends planning: `cells` are what is wanted.
