@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 
 use crate::classes::some;
 use crate::digests::Digests;
@@ -33,7 +33,7 @@ pub fn hub_dataset(
     let has = |ending: &str| inside.iter().any(|name| has_ending(name, ending));
     let images = inside.iter().any(|name| is_image(Path::new(name)));
     let mut manifest = match (has("parquet"), has("tar"), images) {
-        (true, false, _) => parquet_table(&root, columns, digests).with_context(|| several(config))?,
+        (true, false, _) => parquet_table(&root, columns, digests)?,
         (false, true, _) => {
             let web =
                 WebColumns { field: columns.label.clone(), splits: columns.splits.clone(), ..WebColumns::default() };
@@ -57,13 +57,6 @@ pub fn hub_dataset(
     };
     manifest.origin = Some(format!("commit {}", snapshot.commit));
     Ok(manifest)
-}
-
-fn several(config: Option<&str>) -> String {
-    match config {
-        None => "in the snapshot (`config` names one of several configurations)".to_owned(),
-        Some(config) => format!("in the configuration {config:?}"),
-    }
 }
 
 fn configuration<'f>(snapshot: &Snapshot, config: &str, files: &[&'f str]) -> anyhow::Result<(PathBuf, Vec<&'f str>)> {

@@ -185,7 +185,7 @@ fn check_configurations(names: &[String]) -> anyhow::Result<()> {
     if let Some(folders) = several {
         let folders: Vec<&str> = folders.iter().copied().collect();
         bail!(
-            "the folders {} have files of the same split: are they several datasets? Name one of them",
+            "the folders {} have files of the same split: are they several datasets? Give `path` the folder of one, or `config` of `Hub` its name",
             some(&folders)
         );
     }

@@ -11,12 +11,13 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use assay_data::Split;
 use assay_engine::{Digest, Facts, Output, Plan, WrittenAt};
 
 use self::inputs::Ready;
 use crate::outside::TaskData;
 use crate::results::{LeftOut, PlannedCell};
-use crate::spec::{Cell, Experiment};
+use crate::spec::{Cell, Experiment, Weights};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
 
 /// Precision of all arithmetic so far.
@@ -82,6 +83,27 @@ impl<'a> Planner<'a> {
         self.model_warnings.entry(model.to_owned()).or_default().push(warning);
     }
 
+    /// Tells how many of the images that a cell is judged by its model was trained on; a task's own Test split is told elsewhere.
+    fn trained_on_tested(&self, cell: &Cell) -> Option<String> {
+        let Some(Weights::Trained(trained)) = &self.experiment.models[&cell.model].weights else { return None };
+        let (seen, data) = (self.tasks.get(&trained.on)?, self.tasks.get(&cell.task)?);
+        if trained.on == cell.task {
+            return None;
+        }
+        let seen: HashSet<_> = seen.manifest.samples.iter().map(|sample| sample.digest).collect();
+        let has_test = data.manifest.count(Split::Test) > 0;
+        let judged = data.manifest.samples.iter().filter(|sample| !has_test || sample.split == Split::Test);
+        let (count, again) = judged
+            .fold((0, 0), |(count, again), sample| (count + 1, again + usize::from(seen.contains(&sample.digest))));
+        let (model, task, on) = (&cell.model, &cell.task, &trained.on);
+        let what = if has_test { "test images" } else { "images" };
+        (again > 0).then(|| {
+            format!(
+                "model {model:?} was trained on {again} of the {count} {what} of task {task:?}, which are in {on:?} too"
+            )
+        })
+    }
+
     /// Everything that stays with the results of a cell.
     fn warnings_of(&self, cell: &Cell, own: Vec<String>) -> Vec<String> {
         let task = self.tasks.get(&cell.task).map(|data| data.warnings()).unwrap_or_default();
@@ -111,6 +133,7 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
+        own.extend(self.trained_on_tested(cell));
         for warning in &own {
             if !self.warnings.contains(warning) {
                 self.warnings.push(warning.clone());
