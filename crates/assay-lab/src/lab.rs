@@ -34,7 +34,8 @@ pub struct Planned {
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
-    /// Notes for whoever looks at the plan: versions of datasets, and the classes that outputs stand for.
+    /// What was taken from where weights come from, such as the activation function of a network, the versions of datasets,
+    /// and the classes that outputs stand for, for a person.
     pub notes: Vec<String>,
     tasks: HashMap<String, Arc<TaskData>>,
     /// The file, to find places in.
@@ -88,14 +89,13 @@ impl Lab {
         let mut planner = Planner::new(&self.experiment, &facts);
         let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
         let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
-        let Finished { plan, trained, tasks, shared_images, warnings: found } = planner.finish(&cells);
+        let Finished { plan, trained, tasks, shared_images, warnings: found, notes } = planner.finish(&cells);
         let mut warnings = self.experiment.document.notes();
         warnings.extend(found);
         if let Err(error) = facts.save() {
             warnings
                 .push(format!("what was learnt of the files could not be kept ({error}); they will be hashed again"));
         }
-        let notes = notes_of(&cells, &tasks);
         let document = self.experiment.document;
         if document.problems.is_empty() {
             Ok(Planned { plan, cells, shared_images, trained, warnings, notes, tasks, document })
@@ -103,19 +103,4 @@ impl Lab {
             Err(document.problems.into_list())
         }
     }
-}
-
-/// The notes of all cells, each once.
-fn notes_of(cells: &[PlannedCell], tasks: &HashMap<String, Arc<TaskData>>) -> Vec<String> {
-    let mut notes: Vec<String> = Vec::new();
-    for PlannedCell { cell, notes: own, .. } in cells {
-        let origin = tasks.get(&cell.task).and_then(|data| data.manifest.origin.as_ref());
-        let origin = origin.map(|origin| format!("task {:?}: {origin}", cell.task));
-        for note in origin.into_iter().chain(own.iter().cloned()) {
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-    }
-    notes
 }

@@ -65,9 +65,6 @@ impl Plan {
                 ),
             };
         }
-        for note in &planned.notes {
-            let _ = writeln!(text, "note: {}", printable(note));
-        }
         environment::print(&text)?;
         Ok(Exit::Done)
     }

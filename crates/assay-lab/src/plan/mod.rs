@@ -15,7 +15,7 @@ use assay_data::Split;
 use assay_engine::{Digest, Facts, Output, Plan, WrittenAt};
 
 use self::inputs::Ready;
-use crate::outside::TaskData;
+use crate::outside::{Declared, TaskData};
 use crate::results::{LeftOut, PlannedCell};
 use crate::spec::{Cell, Experiment, Weights};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
@@ -42,8 +42,11 @@ pub(crate) struct Planner<'a> {
     /// Places where steps are written, by their kind and the names that matter to it.
     written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
-    /// Warnings that stay with the results of a model, by its name.
-    model_warnings: HashMap<String, Vec<String>>,
+    notes: Vec<String>,
+    /// Warnings that belong beside the results of a model, by its name.
+    of_models: HashMap<String, Vec<String>>,
+    /// What the files beside the weights of a model say, by its name.
+    declared: HashMap<String, Declared>,
 }
 
 /// Result of a planner.
@@ -57,6 +60,8 @@ pub(crate) struct Finished {
     pub shared_images: HashSet<Digest>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// What was taken for granted, for a person.
+    pub notes: Vec<String>,
 }
 
 impl<'a> Planner<'a> {
@@ -73,14 +78,17 @@ impl<'a> Planner<'a> {
             readers: HashMap::new(),
             written: HashMap::new(),
             warnings: Vec::new(),
-            model_warnings: HashMap::new(),
+            notes: Vec::new(),
+            of_models: HashMap::new(),
+            declared: HashMap::new(),
         }
     }
 
-    /// Warns of a model: now, and with each of its results.
-    fn warn_of_model(&mut self, model: &str, warning: String) {
-        self.warnings.push(warning.clone());
-        self.model_warnings.entry(model.to_owned()).or_default().push(warning);
+    /// Takes note of what is told now and beside every result of a model.
+    fn warn_of_model(&mut self, name: &str, what: &str) {
+        let warning = format!("model {name:?}: {what}");
+        self.of_models.entry(name.to_owned()).or_default().push(warning.clone());
+        self.warnings.push(warning);
     }
 
     /// Tells how many of the images that a cell is judged by its model was trained on; a task's own Test split is told elsewhere.
@@ -99,7 +107,7 @@ impl<'a> Planner<'a> {
         let what = if has_test { "test images" } else { "images" };
         (again > 0).then(|| {
             format!(
-                "model {model:?} was trained on {again} of the {count} {what} of task {task:?}, which are in {on:?} too"
+                "model {model:?}: it was trained on {again} of the {count} {what} of task {task:?}, which are in {on:?} too"
             )
         })
     }
@@ -108,7 +116,7 @@ impl<'a> Planner<'a> {
     fn warnings_of(&self, cell: &Cell, own: Vec<String>) -> Vec<String> {
         let task = self.tasks.get(&cell.task).map(|data| data.warnings()).unwrap_or_default();
         let task = task.into_iter().map(|warning| format!("task {:?}: {warning}", cell.task));
-        task.chain(self.model_warnings.get(&cell.model).into_iter().flatten().cloned()).chain(own).collect()
+        task.chain(self.of_models.get(&cell.model).into_iter().flatten().cloned()).chain(own).collect()
     }
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
@@ -134,13 +142,15 @@ impl<'a> Planner<'a> {
             }
         };
         own.extend(self.trained_on_tested(cell));
-        for warning in &own {
-            if !self.warnings.contains(warning) {
-                self.warnings.push(warning.clone());
+        for (told, of_cell) in [(&mut self.warnings, &own), (&mut self.notes, &notes)] {
+            for one in of_cell {
+                if !told.contains(one) {
+                    told.push(one.clone());
+                }
             }
         }
         let warnings = self.warnings_of(cell, own);
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings, notes })
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings })
     }
 
     /// Ends planning: `cells` are what is wanted.
@@ -150,7 +160,14 @@ impl<'a> Planner<'a> {
         let mut trained: Vec<_> = self.weights.into_iter().filter_map(of).collect();
         trained.sort_by(|a, b| a.0.cmp(&b.0));
         let shared_images = self.readers.into_iter().filter(|(_, count)| *count > 1).map(|(shard, _)| shard).collect();
-        Finished { plan: self.plan, trained, tasks: self.tasks, shared_images, warnings: self.warnings }
+        Finished {
+            plan: self.plan,
+            trained,
+            tasks: self.tasks,
+            shared_images,
+            warnings: self.warnings,
+            notes: self.notes,
+        }
     }
 
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {

@@ -18,10 +18,8 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
-    /// Warnings of the plan that stay with the result.
+    /// What planning found that belongs beside the result.
     pub warnings: Vec<String>,
-    /// Notes for whoever looks at the plan.
-    pub notes: Vec<String>,
 }
 
 /// Why a cell is not evaluated.
@@ -65,7 +63,7 @@ pub struct ResultCell {
     pub step: Option<(String, PathBuf)>,
     /// State of the evaluation.
     pub state: CellState,
-    /// Warnings of the plan, and of the steps that the evaluation comes from.
+    /// Warnings of planning, and of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
 }
 

@@ -142,8 +142,7 @@ impl FolderSplits {
 
     pub(crate) fn check(&self, at: &Checker<'_>) {
         for (i, (_, used_as)) in self.0.iter().enumerate() {
-            let rule = "must be a folder called train, val or test (or training, validation, testing); say of others what they are, \
-                        as in `{\"seen\": Train, \"extra\": Skip}`";
+            let rule = "must be a folder called train, val or test (or training, validation, testing); a map says of others what they are";
             at.field(&i.to_string()).expect(used_as.is_some(), rule);
         }
     }

@@ -13,5 +13,8 @@ pub use classes::{ClassesSpec, FolderSplits, read_list};
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
 pub use metric::Metric;
-pub use model::{About, FileWeights, Method, ModelSpec, Normalization, Polarity, TrainedWeights, Weights};
+pub use model::{
+    About, FileWeights, HubWeights, Method, ModelSpec, Normalization, Polarity, TorchHubWeights, TrainedWeights,
+    Weights,
+};
 pub use task::{OnBadImage, TaskSpec};

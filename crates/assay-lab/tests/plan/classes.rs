@@ -177,8 +177,11 @@ fn an_image_of_two_classes_and_weights_that_saw_the_test_images_are_told() {
         ))
     };
     for (on, told) in [
-        ("glyphs", "model \"m\" is trained on all images of \"glyphs\", the 8 of its Test split too"),
-        ("whole", "model \"m\" was trained on 8 of the 8 test images of task \"glyphs\", which are in \"whole\" too"),
+        ("glyphs", "model \"m\": it is trained on all images of \"glyphs\", the 8 of its Test split too"),
+        (
+            "whole",
+            "model \"m\": it was trained on 8 of the 8 test images of task \"glyphs\", which are in \"whole\" too",
+        ),
     ] {
         let place = trained(on);
         check(&place, &[told]);
