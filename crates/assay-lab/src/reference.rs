@@ -448,8 +448,9 @@ mod tests {
         backbone
         backbone: ResNet(block)
         backbone: ResNet(padding)
-        backbone: ViT(positions), DinoV2(positions)
+        backbone: ViT(positions), DinoV2(positions), Clip(positions)
         backbone: ViT(size), DinoV2(size), Clip(size)
+        backbone: Clip(activation)
         backbone: ConvNeXt(size)
         normalization
         polarity
@@ -459,12 +460,15 @@ mod tests {
         weights: Trained(method)
         weights: Trained(views)
         tasks
+        classes
         dataset
+        dataset: ImageFolder(splits), Csv(splits), Parquet(splits), Arrow(splits), WebDataset(splits), Hub(splits)
         dataset: Caltech101(list)
         image
         image: (before)
         image: (filter); image: (before): ShorterSide(…), Stretch(…)
         image: (color)
+        image: (pillow)
         image: (resize)
         metric
         on_bad_image
