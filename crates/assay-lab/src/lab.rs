@@ -34,7 +34,8 @@ pub struct Planned {
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
-    /// What was taken from where weights come from, for a person: which activation function a network has, for example.
+    /// What was taken from where weights come from, such as the activation function of a network, the versions of datasets,
+    /// and the classes that outputs stand for, for a person.
     pub notes: Vec<String>,
     tasks: HashMap<String, Arc<TaskData>>,
     /// The file, to find places in.

@@ -6,6 +6,7 @@
 mod support;
 
 mod available;
+mod classes;
 mod datasets;
 mod found;
 mod keys;

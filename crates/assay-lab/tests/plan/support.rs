@@ -70,6 +70,15 @@ impl Place {
         self
     }
 
+    /// Makes a link, which leads out of the folder.
+    #[cfg(unix)]
+    pub fn link(self, path: &str, target: &Path) -> Self {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+        self
+    }
+
     pub fn plan(&self) -> String {
         self.text(&[], false)
     }
@@ -124,6 +133,9 @@ fn describe(planned: &Planned) -> String {
     }
     for warning in &planned.warnings {
         let _ = writeln!(text, "warning: {warning}");
+    }
+    for note in &planned.notes {
+        let _ = writeln!(text, "note: {note}");
     }
     text
 }
