@@ -42,8 +42,8 @@ pub(crate) struct Planner<'a> {
     written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
     notes: Vec<String>,
-    /// Warnings that belong beside the results of a model, by its name.
-    of_models: HashMap<String, Vec<String>>,
+    /// Warnings that stay with the results of a model, by its name.
+    model_warnings: HashMap<String, Vec<String>>,
     /// What the files beside the weights of a model say, by its name.
     declared: HashMap<String, Declared>,
 }
@@ -78,16 +78,15 @@ impl<'a> Planner<'a> {
             written: HashMap::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
-            of_models: HashMap::new(),
+            model_warnings: HashMap::new(),
             declared: HashMap::new(),
         }
     }
 
-    /// Takes note of what is told now and beside every result of a model.
-    fn warn_of_model(&mut self, name: &str, what: &str) {
-        let warning = format!("model {name:?}: {what}");
-        self.of_models.entry(name.to_owned()).or_default().push(warning.clone());
-        self.warnings.push(warning);
+    /// Warns of a model: now, and with each of its results.
+    fn warn_of_model(&mut self, model: &str, warning: String) {
+        self.warnings.push(warning.clone());
+        self.model_warnings.entry(model.to_owned()).or_default().push(warning);
     }
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
@@ -112,7 +111,7 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        let warnings = self.of_models.get(&cell.model).cloned().unwrap_or_default();
+        let warnings = self.model_warnings.get(&cell.model).cloned().unwrap_or_default();
         Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings })
     }
 

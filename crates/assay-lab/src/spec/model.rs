@@ -313,7 +313,7 @@ impl ModelSpec {
             | (_, Some(Weights::Random { .. } | Weights::File(_) | Weights::Hub(_) | Weights::TorchHub(_))) => {}
             (backbone, None) => at.problem(
                 &format!("`{}` needs weights", backbone.name()),
-                "add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`",
+                "add `weights: File(path: …)`, `Hub(repo: …)` or `Trained(…)`; `Random(seed: 0)` is a network that has learnt nothing",
             ),
             (_, Some(Weights::Trained(trained))) => trained.check(&at.field("weights")),
         }
