@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use assay_weights::{Checkpoint, TensorFilter, TensorShape, Unfit, Wanted, choices, find};
-use torch::{Dict, Floats, Node, Of, Program, dict, foreign, torch_zip, under};
+use torch::{Dict, Floats, Node, Of, Program, dict, foreign, torch_zip, torch_zip_called, under};
 
 fn wanted() -> Wanted {
     let tensors = [("conv1.weight", vec![2, 3]), ("bn1.weight", vec![2]), ("layer1.0.bn1.bias", vec![3])];
@@ -170,6 +170,7 @@ fn what_is_not_the_weights_themselves_is_refused_by_name() {
         (dict(&[("base_model.model.conv1.lora_A.weight", Floats(&[9], 1.0))]), &["LoRA"]),
         (dict(&[("delta", net(1.0))]), &["\"delta\" holds what is added to weights"]),
         (dict(&[("module", instead(Floats(&[0], 1.0)))]), &["zero_to_fp32"]),
+        (dict(&[("module", dict(&[("conv1.weight", Floats(&[0], 1.0))]))]), &["zero_to_fp32"]),
         (dict(&[("module", net(1.0)), ("mp_world_size", Program(b"K\x02".to_vec()))]), &["one of 2 pieces"]),
         (foreign("torchvision.models.resnet.ResNet"), &["torchvision.models.resnet.ResNet", "save its `state_dict()`"]),
         (
@@ -247,6 +248,19 @@ fn weights_in_several_files_of_torch() {
         index(&[map.clone(), vec![more.to_owned()]].concat());
         let error = Checkpoint::open(&path, None).unwrap_err().to_string();
         assert!(error.contains(expected), "{more}: {error}");
+    }
+}
+
+/// torch writes a record and its place (76 bytes) between the list of members and the end, and the list's entries are 76 bytes long
+/// where the file's name has 21 letters.
+#[test]
+fn no_name_of_a_file_keeps_it_from_being_read() {
+    for letters in 1..60 {
+        let mut bytes = torch_zip_called(&"n".repeat(letters), &net(1.0));
+        let end = bytes.len() - 22;
+        assert!(bytes[end..].starts_with(b"PK\x05\x06"));
+        bytes.splice(end..end, [0; 76]);
+        assert_eq!(Checkpoint::from_bytes(&bytes, None).unwrap().tensors.len(), 3, "{letters} letters");
     }
 }
 

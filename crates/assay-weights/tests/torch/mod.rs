@@ -67,13 +67,19 @@ fn write(out: &mut Vec<u8>, storages: &mut Vec<Vec<u8>>, node: &Node) {
 }
 
 pub fn torch_zip(node: &Node) -> Vec<u8> {
+    torch_zip_called("a", node)
+}
+
+/// torch calls the folder in the file as the file.
+pub fn torch_zip_called(name: &str, node: &Node) -> Vec<u8> {
+    let folder = name;
     let (mut pickle, mut storages) = (b"\x80\x02".to_vec(), Vec::new());
     write(&mut pickle, &mut storages, node);
     pickle.push(b'.');
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    let members = storages.iter().enumerate().map(|(i, bytes)| (format!("a/data/{i}"), bytes));
-    for (name, bytes) in [("a/data.pkl".to_owned(), &pickle)].into_iter().chain(members) {
+    let members = storages.iter().enumerate().map(|(i, bytes)| (format!("{folder}/data/{i}"), bytes));
+    for (name, bytes) in [(format!("{folder}/data.pkl"), &pickle)].into_iter().chain(members) {
         zip.start_file(name, options).unwrap();
         zip.write_all(bytes).unwrap();
     }
