@@ -118,7 +118,8 @@ impl Planner<'_> {
         let declared = &facts.declared;
         self.notes.extend(declared.notes().iter().map(|note| format!("model {name:?}: {note}")));
         if let Some(method) = &declared.quantized {
-            self.warn_of_model(name, &format!("config.json says that its weights were rounded ({method})"));
+            let what = format!("model {name:?}: config.json says that its weights were rounded ({method})");
+            self.warn_of_model(name, what);
         }
         if let Some((mean, std, file)) = &declared.normalization {
             let (taken, said) = (model.input_as_declared(mean, std), (mean, std));
@@ -126,10 +127,10 @@ impl Planner<'_> {
                 |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
             if !(is_close(&taken.mean, said.0) && is_close(&taken.std, said.1)) {
                 let what = format!(
-                    "`normalization` is {:?} and {:?}, and {file} says {mean:?} and {std:?}",
+                    "model {name:?}: `normalization` is {:?} and {:?}, and {file} says {mean:?} and {std:?}",
                     taken.mean, taken.std
                 );
-                self.warn_of_model(name, &what);
+                self.warn_of_model(name, what);
             }
         }
         self.declared.insert(name.to_owned(), declared.clone());
@@ -157,7 +158,9 @@ impl Planner<'_> {
             PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
         })?;
         self.notes.extend(settled.notes.iter().map(|note| format!("model {name:?}: {note}")));
-        settled.contradictions.iter().chain(&facts.warnings).for_each(|what| self.warn_of_model(name, what));
+        for what in settled.contradictions.iter().chain(&facts.warnings) {
+            self.warn_of_model(name, format!("model {name:?}: {what}"));
+        }
         Ok(settled.backbone)
     }
 

@@ -43,8 +43,8 @@ pub(crate) struct Planner<'a> {
     written: HashMap<String, Arc<[WrittenAt]>>,
     warnings: Vec<String>,
     notes: Vec<String>,
-    /// Warnings that belong beside the results of a model, by its name.
-    of_models: HashMap<String, Vec<String>>,
+    /// Warnings that stay with the results of a model, by its name.
+    model_warnings: HashMap<String, Vec<String>>,
     /// What the files beside the weights of a model say, by its name.
     declared: HashMap<String, Declared>,
 }
@@ -79,16 +79,15 @@ impl<'a> Planner<'a> {
             written: HashMap::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
-            of_models: HashMap::new(),
+            model_warnings: HashMap::new(),
             declared: HashMap::new(),
         }
     }
 
-    /// Takes note of what is told now and beside every result of a model.
-    fn warn_of_model(&mut self, name: &str, what: &str) {
-        let warning = format!("model {name:?}: {what}");
-        self.of_models.entry(name.to_owned()).or_default().push(warning.clone());
-        self.warnings.push(warning);
+    /// Warns of a model: now, and with each of its results.
+    fn warn_of_model(&mut self, model: &str, warning: String) {
+        self.warnings.push(warning.clone());
+        self.model_warnings.entry(model.to_owned()).or_default().push(warning);
     }
 
     /// Tells how many of the images that a cell is judged by its model was trained on; a task's own Test split is told elsewhere.
@@ -116,7 +115,7 @@ impl<'a> Planner<'a> {
     fn warnings_of(&self, cell: &Cell, own: Vec<String>) -> Vec<String> {
         let task = self.tasks.get(&cell.task).map(|data| data.warnings()).unwrap_or_default();
         let task = task.into_iter().map(|warning| format!("task {:?}: {warning}", cell.task));
-        task.chain(self.of_models.get(&cell.model).into_iter().flatten().cloned()).chain(own).collect()
+        task.chain(self.model_warnings.get(&cell.model).into_iter().flatten().cloned()).chain(own).collect()
     }
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.

@@ -18,7 +18,7 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
-    /// What planning found that belongs beside the result.
+    /// Warnings of the plan that stay with the result.
     pub warnings: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ pub struct ResultCell {
     pub step: Option<(String, PathBuf)>,
     /// State of the evaluation.
     pub state: CellState,
-    /// Warnings of planning, and of the steps that the evaluation comes from.
+    /// Warnings of the plan, and of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
 }
 

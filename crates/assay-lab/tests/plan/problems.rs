@@ -178,7 +178,7 @@ fn models_are_checked_before_their_weights_are_looked_for() {
     },
 )"#), @r#"
     e.ron:4:48: `Pixels` has no weights [leave this out]
-    e.ron:5:17: `ResNet18` needs weights [add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`]
+    e.ron:5:17: `ResNet18` needs weights [add `weights: File(path: …)`, `Hub(repo: …)` or `Trained(…)`; `Random(seed: 0)` is a network that has learnt nothing]
     e.ron:6:72: ResNet18 has no layer "layer5": there are layer1 to layer4
     e.ron:7:70: ResNet18 has no class token: use `Gap`, `GeM(…)` or `Flat`
     e.ron:8:79: `normalization` must give a mean and a standard deviation for each channel [must give a mean and a standard deviation for each channel]
