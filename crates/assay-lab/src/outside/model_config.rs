@@ -29,20 +29,30 @@ pub fn beside(weights: &Path) -> Option<Config> {
 
 /// What a `config.json` of Hugging Face or timm, or an `open_clip_config.json`, says; `None` when it says nothing of use.
 fn parse(file: &str, json: &Value) -> Option<Config> {
+    let text = |json: &Value, name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
     let vision = json.get("vision_config").filter(|v| v.is_object()).unwrap_or(json);
-    let kind = [vision, json].iter().find_map(|v| v.get("model_type")?.as_str()).unwrap_or_default();
-    let activation = match (vision.get("hidden_act").and_then(Value::as_str), json.get("model_cfg")) {
-        (Some(name), _) => activation_named(name),
-        (None, Some(open_clip)) => {
-            let is_quick = open_clip.get("quick_gelu").and_then(Value::as_bool).unwrap_or(false);
+    let model_type = [vision, json].into_iter().find_map(|v| text(v, "model_type"));
+    let open_clip = json.get("model_cfg");
+    // A tower of timm, by itself or in a model of open_clip.
+    let tower = open_clip.and_then(|model| text(model.get("vision_cfg")?, "timm_model_name"));
+    let tower = tower.or_else(|| text(json, "architecture"));
+    let activation = match (text(vision, "hidden_act"), &tower, open_clip) {
+        (Some(name), ..) => activation_named(&name),
+        (None, Some(tower), _) => activation_of_timm(tower),
+        (None, None, Some(model)) => {
+            let is_quick = model.get("quick_gelu").and_then(Value::as_bool).unwrap_or(false);
             Some(if is_quick { Activation::QuickGelu } else { Activation::Gelu })
         }
-        (None, None) if kind.starts_with("clip") => Some(Activation::QuickGelu),
-        (None, None) => json.get("architecture").and_then(Value::as_str).and_then(activation_of_timm),
+        // What has its default is not always written.
+        (None, None, None) if model_type.as_deref().is_some_and(|kind| kind.starts_with("clip")) => {
+            Some(Activation::QuickGelu)
+        }
+        (None, None, None) => None,
     };
     let epsilon = vision.get("layer_norm_eps").or_else(|| vision.get("rms_norm_eps")).and_then(Value::as_f64);
     let epsilon = epsilon.filter(|e| (0.0..=1.0).contains(e));
-    (activation.is_some() || epsilon.is_some()).then(|| Config { file: file.to_owned(), activation, epsilon })
+    let kind = model_type.or(tower).or_else(|| open_clip.map(|_| "clip".to_owned()));
+    (activation.is_some() || epsilon.is_some()).then(|| Config { file: file.to_owned(), kind, activation, epsilon })
 }
 
 /// The activation function that Hugging Face calls so.
@@ -55,11 +65,18 @@ fn activation_named(name: &str) -> Option<Activation> {
     }
 }
 
-/// The activation function of timm's architecture of this name, where it is a CLIP.
+/// The activation function of timm's architecture of this name, where it is a CLIP or a SigLIP.
 fn activation_of_timm(architecture: &str) -> Option<Activation> {
-    architecture
-        .contains("clip")
-        .then(|| if architecture.contains("quickgelu") { Activation::QuickGelu } else { Activation::Gelu })
+    const TANH: [&str; 5] =
+        ["base_patch32_siglip", "large_patch16_siglip_512", "large_patch16_siglip_gap_512", "so400m_patch16_siglip", "giantopt"];
+    let is_tanh = TANH.iter().any(|part| architecture.contains(part));
+    if architecture.contains("siglip") {
+        Some(if is_tanh { Activation::GeluTanh } else { Activation::Gelu })
+    } else if architecture.contains("clip") {
+        Some(if architecture.contains("quickgelu") { Activation::QuickGelu } else { Activation::Gelu })
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -83,8 +100,14 @@ mod tests {
             ),
             (r#"{"model_cfg": {"embed_dim": 512, "quick_gelu": true}}"#, Some((Some(QuickGelu), None))),
             (r#"{"model_cfg": {"embed_dim": 512}}"#, Some((Some(Gelu), None))),
+            (
+                r#"{"model_cfg": {"vision_cfg": {"timm_model_name": "vit_base_patch32_siglip_256"}}}"#,
+                Some((Some(GeluTanh), None)),
+            ),
             (r#"{"architecture": "vit_base_patch16_clip_quickgelu_224"}"#, Some((Some(QuickGelu), None))),
             (r#"{"architecture": "vit_base_patch16_clip_224"}"#, Some((Some(Gelu), None))),
+            (r#"{"architecture": "vit_base_patch16_siglip_224"}"#, Some((Some(Gelu), None))),
+            (r#"{"architecture": "vit_so400m_patch16_siglip_384"}"#, Some((Some(GeluTanh), None))),
             (r#"{"architecture": "vit_base_patch16_224"}"#, None),
             (r#"{"hidden_act": "mish", "layer_norm_eps": 1e-12}"#, Some((None, Some(1e-12)))),
             (r#"{"hidden_act": 3, "layer_norm_eps": -1.0}"#, None),

@@ -184,3 +184,18 @@ fn what_tensors_do_not_say_is_asked_for() {
         "{asked}"
     );
 }
+
+/// No tensor tells how positions are resized; where images make it matter, the default is told.
+#[test]
+fn resized_positions_are_told() {
+    let vit = |more: &str| format!("ViT(size: Custom(width: 12, depth: 1, heads: 2), patch: 16, trained_at: 64{more})");
+    let json = r#"{"ViT":{"size":{"Custom":{"width":12,"depth":1,"heads":2}},"patch":16,"trained_at":64}}"#;
+    let bytes = file_of(&tensors(&serde_json::from_str(json).unwrap()));
+    let warnings = |more: &str| {
+        let planned = model(&vit(more), "").file("w.safetensors", &bytes).planned(&[], false).unwrap();
+        planned.warnings
+    };
+    let found = warnings("");
+    assert!(found.len() == 1 && found[0].contains("images of 32×32 are not those of 64×64"), "{found:?}");
+    assert_eq!(warnings(", positions: Bicubic"), Vec::<String>::new());
+}
