@@ -27,8 +27,8 @@ mod layers;
 mod train;
 
 pub use assay_weights::{
-    AuditError, Checkpoint, CheckpointError, Dtype, Found, Naming, RawTensor, TensorFilter, TensorShape, Wanted,
-    select, to_safetensors,
+    AuditError, Checkpoint, CheckpointError, Choice, Choices, Dtype, Found, Naming, RawTensor, TensorFilter,
+    TensorShape, Unfit, Wanted, choices, find, select, to_safetensors,
 };
 pub use backbone::{
     Activation, Backbone, CONV4_WIDTH, Clip, Config, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, Family, FeaturePoint,

@@ -63,7 +63,7 @@ impl Case {
                 tensor.bytes = values.into_iter().flat_map(|v| ((0.5 * v) as f32).to_le_bytes()).collect();
             }
         }
-        Checkpoint { format: "test", container: None, tensors }
+        Checkpoint { format: "test", container: None, tensors, unread: Default::default() }
     }
 
     /// Largest differences, relative to the largest feature.

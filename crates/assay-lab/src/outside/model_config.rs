@@ -3,28 +3,20 @@
 //! It is looked for in the folder of the weights file. What is in it answers questions that the tensors leave open; it decides
 //! nothing that an experiment says.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use assay_nn::{Activation, Config};
 use serde_json::Value;
 
-/// A configuration file larger than this is passed over.
-const MAX_BYTES: u64 = 1 << 20;
+use super::declared::{belongs, json};
+
 /// The names of configuration files, the most exact first.
 const NAMES: [&str; 2] = ["open_clip_config.json", "config.json"];
 
-/// What the configuration beside a weights file says; `None` when there is none, or nothing of use in it.
+/// What the configuration beside a weights file says; `None` when there is none of its own, or nothing of use in it.
 pub fn beside(weights: &Path) -> Option<Config> {
-    let folder = weights.parent()?;
-    NAMES.iter().find_map(|name| {
-        let path = folder.join(name);
-        let is_small = path.metadata().is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
-        let mut text = Vec::new();
-        File::open(&path).ok().filter(|_| is_small)?.take(MAX_BYTES).read_to_end(&mut text).ok()?;
-        parse(name, &serde_json::from_slice(&text).ok()?)
-    })
+    let folder = weights.parent().filter(|folder| belongs(weights, folder))?;
+    NAMES.iter().find_map(|name| parse(name, &json(&folder.join(name))?))
 }
 
 /// What a `config.json` of Hugging Face or timm, or an `open_clip_config.json`, says; `None` when it says nothing of use.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use assay_config::to_ron;
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
-use assay_nn::{AuditError, Backbone, Checkpoint, CheckpointError, Origin, RawTensor, TensorFilter, identify, select};
+use assay_nn::{
+    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, RawTensor, TensorFilter, Unfit, find, identify,
+};
 use serde::{Deserialize, Serialize};
 
-use super::model_config;
+use super::{Declared, model_config};
 use crate::spec::FileWeights;
 
 /// Place of the tensors of a model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CheckpointPlace {
     path: PathBuf,
     container: Option<String>,
@@ -24,8 +26,9 @@ pub struct CheckpointPlace {
 
 /// Version of what is done between a weights file and the digest of its tensors: names, namings, prefixes, heads, conversions.
 /// Raise it when the same file and choice come to give other tensors.
-/// 1 – as "tensors 1"; 2 – what is loaded is checked against the digest; 3 – with what is known of the origin of the weights.
-const READER: u32 = 3;
+/// 1 – as "tensors 1"; 2 – what is loaded is checked against the digest; 3 – with what is known of the origin of the weights;
+/// 4 – which of several copies is meant is asked, whole numbers and parts of other forms are refused.
+const READER: u32 = 4;
 
 impl ExternalSource for CheckpointPlace {
     fn check(&self) -> Result<(), InputChanged> {
@@ -42,6 +45,10 @@ pub struct FileFacts {
     pub with_head: Option<External<CheckpointPlace>>,
     /// What is known of where the weights come from.
     pub origin: Origin,
+    /// What is to be told beside every result: tensors that `drop` has left out.
+    pub warnings: Vec<String>,
+    /// What the files beside it say of the images that the network takes.
+    pub declared: Declared,
 }
 
 /// Why weights cannot be used.
@@ -68,7 +75,7 @@ impl CheckpointPlace {
     /// # Errors
     /// When the file gives other tensors now, or cannot be read.
     pub fn load(&self, planned: Digest) -> anyhow::Result<BTreeMap<String, RawTensor>> {
-        let (tensors, _) = self.read()?;
+        let (_, Found { tensors, .. }) = self.read()?;
         let found = digests(&tensors, &self.backbone);
         if !found.contains(&planned) {
             return Err(InputChanged { path: self.path.clone() }.into());
@@ -77,29 +84,27 @@ impl CheckpointPlace {
     }
 
     /// Reads and audits the tensors: those of the backbone, and of its classifier when they are there.
-    fn read(&self) -> Result<(BTreeMap<String, RawTensor>, Origin), WeightsProblem> {
-        let checkpoint =
-            Checkpoint::open(&self.path, self.container.as_deref()).map_err(|e| unreadable(&self.path, &e))?;
-        let name = self.backbone.name();
-        let found = select(&checkpoint, &self.filter, &self.backbone.wanted());
-        let found = found.map(|found| {
-            let origin = Origin::of(&checkpoint, found.naming);
-            (found.tensors, origin)
-        });
-        found.map_err(|AuditError { lines, help }| {
-            // Where the same tensors are wanted, the prefix is wrong, and advice on it is there already.
-            let is_other = |backbone: &Backbone| backbone.tensors() != self.backbone.tensors();
-            let other =
-                identify(&checkpoint).filter(|guess| guess.present == guess.needed && is_other(&guess.backbone));
-            let help = match other {
-                Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
-                None => help,
-            };
-            WeightsProblem {
-                message: format!("{} does not hold a {name}: {}", self.path.display(), lines.join("; ")),
-                help,
-            }
+    fn read(&self) -> Result<(Checkpoint, Found), WeightsProblem> {
+        let wanted = self.backbone.wanted();
+        find(&self.path, self.container.as_deref(), &self.filter, &wanted).map_err(|unfit| match unfit {
+            Unfit::File(error) => unreadable(&self.path, &error),
+            Unfit::Audit(checkpoint, error) => self.unfit(&checkpoint, error),
         })
+    }
+
+    fn unfit(&self, checkpoint: &Checkpoint, AuditError { lines, help }: AuditError) -> WeightsProblem {
+        let name = self.backbone.name();
+        // Where the same tensors are wanted, the prefix is wrong, and advice on it is there already.
+        let is_other = |backbone: &Backbone| backbone.tensors() != self.backbone.tensors();
+        let other = identify(checkpoint).filter(|guess| guess.audit.is_ok() && is_other(&guess.backbone));
+        let help = match other {
+            Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
+            None => help,
+        };
+        WeightsProblem {
+            message: format!("{} does not hold a {name}: {}", self.path.display(), lines.join("; ")),
+            help,
+        }
     }
 }
 
@@ -119,27 +124,50 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
         contents.extend_from_slice(digest.as_bytes());
         stamped.files.push((file, stamp));
     }
-    let place = Arc::new(CheckpointPlace {
+    let place = CheckpointPlace {
         path: path.clone(),
         container: file.container.clone(),
         filter,
         backbone: backbone.clone(),
         stamped,
-    });
+    };
     let asked = serde_json::to_vec(&Asked { container: &place.container, filter: &place.filter, backbone })
         .expect("plain values");
     let version = READER.to_le_bytes();
     let bytes = facts.memo("tensors", &[&version, &contents, &asked], || {
-        let (tensors, origin) = place.read()?;
-        let known = Known { digests: digests(&tensors, backbone), origin };
+        let (checkpoint, Found { tensors, naming, dropped, .. }) = place.read()?;
+        let origin = Origin::of(&checkpoint, naming);
+        let known = Known { digests: digests(&tensors, backbone), origin, container: checkpoint.container, dropped };
         Ok(serde_json::to_vec(&known).expect("plain values"))
     })?;
     let known = serde_json::from_slice::<Known>(&bytes).ok().filter(|known| !known.digests.is_empty());
-    let Known { digests, mut origin } =
+    let Known { digests, mut origin, container, dropped } =
         known.ok_or_else(|| WeightsProblem { message: "the facts kept of it are damaged".to_owned(), help: None })?;
     origin.config = model_config::beside(path);
+    // Which dict it is has been found.
+    let place = Arc::new(CheckpointPlace { container: container.or(place.container.clone()), ..place });
     let leaf = |digest: &Digest| External::new(*digest, Arc::clone(&place));
-    Ok(FileFacts { backbone: leaf(&digests[0]), with_head: digests.get(1).map(leaf), origin })
+    let warnings = dropped_by_hand(&dropped).into_iter().collect();
+    Ok(FileFacts {
+        backbone: leaf(&digests[0]),
+        with_head: digests.get(1).map(leaf),
+        origin,
+        warnings,
+        declared: Declared::beside(path),
+    })
+}
+
+/// What is told of tensors that `drop` has left out.
+fn dropped_by_hand(dropped: &[String]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let some = dropped.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if dropped.len() > SHOWN { ", …" } else { "" };
+    (!dropped.is_empty()).then(|| {
+        format!(
+            "`drop` leaves out {} tensors ({some}{more}): if the network of the file computes features with them, these are others",
+            dropped.len()
+        )
+    })
 }
 
 /// What is kept of a weights file.
@@ -148,6 +176,10 @@ struct Known {
     /// See [`digests`].
     digests: Vec<Digest>,
     origin: Origin,
+    /// The dict that it was found in, where the file has several.
+    container: Option<String>,
+    /// Names of tensors that `drop` has left out.
+    dropped: Vec<String>,
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use assay_engine::{Digest, Facts, Output, Plan, WrittenAt};
 
 use self::inputs::Ready;
-use crate::outside::TaskData;
+use crate::outside::{Declared, TaskData};
 use crate::results::{LeftOut, PlannedCell};
 use crate::spec::{Cell, Experiment};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
@@ -42,6 +42,10 @@ pub(crate) struct Planner<'a> {
     written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
     notes: Vec<String>,
+    /// Warnings that belong beside the results of a model, by its name.
+    of_models: HashMap<String, Vec<String>>,
+    /// What the files beside the weights of a model say, by its name.
+    declared: HashMap<String, Declared>,
 }
 
 /// Result of a planner.
@@ -74,7 +78,16 @@ impl<'a> Planner<'a> {
             written: HashMap::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
+            of_models: HashMap::new(),
+            declared: HashMap::new(),
         }
+    }
+
+    /// Takes note of what is told now and beside every result of a model.
+    fn warn_of_model(&mut self, name: &str, what: &str) {
+        let warning = format!("model {name:?}: {what}");
+        self.of_models.entry(name.to_owned()).or_default().push(warning.clone());
+        self.warnings.push(warning);
     }
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
@@ -99,7 +112,8 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits })
+        let warnings = self.of_models.get(&cell.model).cloned().unwrap_or_default();
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings })
     }
 
     /// Ends planning: `cells` are what is wanted.

@@ -48,7 +48,7 @@ pub fn recognise(checkpoint: &Checkpoint) -> Vec<Backbone> {
     // The values of tensors say nothing here, and there may be many.
     let bare = |tensor: &RawTensor| RawTensor { bytes: Vec::new(), dtype: tensor.dtype, shape: tensor.shape.clone() };
     let tensors = checkpoint.tensors.iter().map(|(name, tensor)| (name.clone(), bare(tensor))).collect();
-    let shapes = Checkpoint { format: checkpoint.format, container: None, tensors };
+    let shapes = Checkpoint { format: checkpoint.format, container: None, tensors, unread: Default::default() };
     let filter = TensorFilter::default();
     let mut measured = Vec::new();
     for backbone in facts.iter().flat_map(candidates) {
