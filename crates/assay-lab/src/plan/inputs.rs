@@ -273,7 +273,12 @@ impl Planner<'_> {
         })?;
         let weights = self.weights(names.model)?;
         let backbone = match &weights {
-            Ready::File(_, backbone) => backbone.clone(),
+            Ready::File(facts, backbone) => {
+                let doubt = model.backbone.doubt_for(&facts.origin, size_of(&task.image()));
+                let doubt = doubt.map(|what| format!("model {:?} on task {:?}: {what}", names.model, names.task));
+                self.warnings.extend(doubt.filter(|doubt| !self.warnings.contains(doubt)));
+                backbone.clone()
+            }
             _ => model.backbone.settled_for_new_weights(),
         };
         let point = point.cloned().or_else(|| model.point().ok()).unwrap_or(FeaturePoint::END);
@@ -318,10 +323,14 @@ fn in_torch_hub(folder: Option<&Path>, file: &str) -> Result<PathBuf, String> {
     }
 }
 
+fn size_of(image: &ImageSpec) -> ImageSize {
+    ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize }
+}
+
 /// Checks that a model can take images that are prepared so.
 fn fits(model: &ModelSpec, image: &ImageSpec) -> Result<(), String> {
     let channels = image.color.channels();
-    let size = ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize };
+    let size = size_of(image);
     let backbone = &model.backbone;
     if let Some(wanted) = backbone.channels().filter(|wanted| *wanted != channels) {
         let name = backbone.name();
