@@ -31,8 +31,10 @@ pub use assay_weights::{
     select, to_safetensors,
 };
 pub use backbone::{
-    Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2, Net, Pool,
-    Positions, ResNet, ResNetBlock, StageInfo, ViT, ViTSize,
+    Antialias, Backbone, CONV4_WIDTH, Clip, ClipResNet, ClipResNetSize, Conv4, ConvNeXt, ConvNeXtSize, ConvNeXtV2,
+    DenseNet, DinoV2, EfficientNet, EfficientNetSize, FeaturePoint, Library, MobileNetV2, MobileNetV3, MobileNetV3Size,
+    Net, Pool, Positions, RegNet, RegNetSize, ResNet, ResNetBlock, ResNetStem, Shortcut, StageInfo, StrideIn, Swin,
+    SwinSize, SwinV2, Told, Vgg, ViT, ViTSize,
 };
 pub use builder::{Builder, Values};
 pub use extract::{Extractor, extract};

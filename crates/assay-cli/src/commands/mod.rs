@@ -13,6 +13,7 @@ mod verify;
 mod weights;
 mod why;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -161,6 +162,9 @@ pub fn plan_file(path: &PathBuf, set: &[String], available: bool, store: &Store)
     let planned = lab.plan(store).map_err(CliError::Experiment)?;
     for warning in planned.document.notes().iter().chain(&planned.warnings) {
         environment::note(&format!("warning: {warning}"));
+    }
+    for note in planned.cells.iter().flat_map(|cell| &cell.notes).collect::<BTreeSet<_>>() {
+        environment::note(&printable(&format!("note: {note}")));
     }
     for cell in &planned.cells {
         let Cell { model, task, protocol } = &cell.cell;

@@ -101,6 +101,9 @@ fn describe(guess: &GuessReport, out: &mut String) {
     if guess.has_classifier {
         out.push_str("classifier  its own is there\n");
     }
+    if let Some(reading) = &guess.reading {
+        let _ = writeln!(out, "reading     {}", printable_message(reading));
+    }
     for problem in &guess.problems {
         let _ = writeln!(out, "problem     {}", printable_message(problem));
     }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use assay_nn::{AuditError, Checkpoint, Found, Guess, identify, to_safetensors};
 use serde::Serialize;
 
-use super::weights::written;
+use super::weights::{told, written};
 
 /// Report on a weights file.
 #[derive(Clone, Debug, Serialize)]
@@ -52,6 +52,8 @@ pub struct GuessReport {
     pub naming: Option<&'static str>,
     /// True if the backbone's own classifier is in the file as well.
     pub has_classifier: bool,
+    /// How the tensors are read, where they fit several networks.
+    pub reading: Option<String>,
     /// Problems, line by line.
     pub problems: Vec<String>,
     /// Advice on the problems, or anything else worth knowing.
@@ -64,7 +66,7 @@ pub struct GuessReport {
 /// When it cannot be read.
 pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<WeightsReport> {
     let checkpoint = read(path, container)?;
-    let guess = identify(&checkpoint).map(GuessReport::from);
+    let guess = identify(&checkpoint).map(|guess| GuessReport::of(guess, path));
     let tensor = |(name, tensor): (&String, &assay_nn::RawTensor)| TensorReport {
         name: name.clone(),
         dtype: tensor.dtype.name(),
@@ -76,8 +78,8 @@ pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<W
     Ok(WeightsReport { format: checkpoint.format, container: checkpoint.container, containers, tensors, guess })
 }
 
-impl From<Guess> for GuessReport {
-    fn from(guess: Guess) -> Self {
+impl GuessReport {
+    fn of(guess: Guess, path: &Path) -> Self {
         let classifier = guess.backbone.classifier();
         let report = Self {
             backbone: written(&guess.backbone),
@@ -88,11 +90,16 @@ impl From<Guess> for GuessReport {
             has_classifier: false,
             problems: Vec::new(),
             help: None,
+            reading: None,
         };
         match guess.audit {
             Ok(Found { tensors, prefix, naming, advice }) => {
                 let has_classifier = classifier.is_some_and(|head| tensors.contains_key(&format!("{head}.weight")));
-                Self { prefix: Some(prefix), naming, has_classifier, help: advice.map(str::to_owned), ..report }
+                let found = Self { prefix: Some(prefix), naming, has_classifier, ..report };
+                match guess.backbone.reading(&told(path, naming.map(str::to_owned))) {
+                    Ok(reading) => Self { reading, help: advice.map(str::to_owned), ..found },
+                    Err(AuditError { lines, help }) => Self { problems: lines, help, ..found },
+                }
             }
             Err(AuditError { lines, help }) => Self { problems: lines, help, ..report },
         }

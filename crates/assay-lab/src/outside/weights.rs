@@ -1,13 +1,16 @@
 //! Weights files as the planner sees them: audited, with a digest over tensors.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assay_config::to_ron;
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
-use assay_nn::{AuditError, Backbone, Checkpoint, CheckpointError, Found, RawTensor, TensorFilter, identify, select};
-use serde::Serialize;
+use assay_nn::{
+    AuditError, Backbone, Checkpoint, CheckpointError, Found, RawTensor, TensorFilter, Told, identify, select,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::spec::FileWeights;
 
@@ -23,7 +26,8 @@ pub struct CheckpointPlace {
 
 /// Version of what is done between a weights file and the digest of its tensors: names, namings, prefixes, heads, conversions.
 /// Raise it when the same file and choice come to give other tensors.
-const READER: u32 = 2; // 1 – as "tensors 1"; 2 – what is loaded is checked against the digest
+const READER: u32 = 3;
+// 1 – as "tensors 1"; 2 – what is loaded is checked against the digest; 3 – the library is told whose names the tensors have
 
 impl ExternalSource for CheckpointPlace {
     fn check(&self) -> Result<(), InputChanged> {
@@ -38,6 +42,8 @@ pub struct FileFacts {
     pub backbone: External<CheckpointPlace>,
     /// The backbone's tensors with the checkpoint's own classifier, if it has one.
     pub with_head: Option<External<CheckpointPlace>>,
+    /// How the tensors are read, where they fit several networks.
+    pub reading: Option<String>,
 }
 
 /// Why weights cannot be used.
@@ -64,7 +70,7 @@ impl CheckpointPlace {
     /// # Errors
     /// When the file gives other tensors now, or cannot be read.
     pub fn load(&self, planned: Digest) -> anyhow::Result<BTreeMap<String, RawTensor>> {
-        let tensors = self.read()?;
+        let tensors = self.read()?.tensors;
         let found = digests(&tensors, &self.backbone);
         if !found.chunks_exact(32).any(|digest| digest == planned.as_bytes()) {
             return Err(InputChanged { path: self.path.clone() }.into());
@@ -73,18 +79,25 @@ impl CheckpointPlace {
     }
 
     /// Reads and audits the tensors: those of the backbone, and of its classifier when they are there.
-    fn read(&self) -> Result<BTreeMap<String, RawTensor>, WeightsProblem> {
+    fn read(&self) -> Result<Found, WeightsProblem> {
         let checkpoint =
             Checkpoint::open(&self.path, self.container.as_deref()).map_err(|e| unreadable(&self.path, &e))?;
         let name = self.backbone.name();
         let found = select(&checkpoint, &self.filter, &self.backbone.wanted());
-        found.map(|Found { tensors, .. }| tensors).map_err(|AuditError { lines, help }| {
+        found.map_err(|AuditError { lines, help }| {
             // Where the same tensors are wanted, the prefix is wrong, and advice on it is there already.
             let is_other = |backbone: &Backbone| backbone.tensors() != self.backbone.tensors();
             let other =
                 identify(&checkpoint).filter(|guess| guess.present == guess.needed && is_other(&guess.backbone));
             let help = match other {
-                Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
+                Some(guess) => {
+                    let naming = guess.audit.as_ref().ok().and_then(|found| found.naming).map(str::to_owned);
+                    let reading = match guess.backbone.reading(&told(&self.path, naming)) {
+                        Ok(reading) => reading.map_or_else(String::new, |reading| format!(" ({reading})")),
+                        Err(problem) => format!("; {problem}: {}", problem.help.clone().unwrap_or_default()),
+                    };
+                    Some(format!("it holds a {}: change `backbone`{reading}", written(&guess.backbone)))
+                }
                 None => help,
             };
             WeightsProblem {
@@ -121,14 +134,39 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
     let asked = serde_json::to_vec(&Asked { container: &place.container, filter: &place.filter, backbone })
         .expect("plain values");
     let version = READER.to_le_bytes();
-    let bytes = facts.memo("tensors", &[&version, &contents, &asked], || Ok(digests(&place.read()?, backbone)))?;
-    let mut parts = bytes.chunks_exact(32).map(|c| Digest::from_bytes(c.try_into().expect("32 bytes")));
+    let bytes = facts.memo("tensors", &[&version, &contents, &asked], || {
+        let found = place.read()?;
+        let digests = digests(&found.tensors, backbone);
+        Ok([&[digests.len() as u8], digests.as_slice(), found.naming.unwrap_or_default().as_bytes()].concat())
+    })?;
+    let damaged = || WeightsProblem { message: "the facts kept of it are damaged".to_owned(), help: None };
+    let (length, rest) = bytes.split_first().ok_or_else(damaged)?;
+    let (digests, naming) = rest.split_at_checked(usize::from(*length)).ok_or_else(damaged)?;
+    let naming = Some(String::from_utf8_lossy(naming).into_owned()).filter(|naming| !naming.is_empty());
+    let reading = backbone.reading(&told(path, naming)).map_err(|AuditError { lines, help }| WeightsProblem {
+        message: format!("{}: {}", path.display(), lines.join("; ")),
+        help,
+    })?;
+    let mut parts = digests.chunks_exact(32).map(|c| Digest::from_bytes(c.try_into().expect("32 bytes")));
     let leaf = |digest| External::new(digest, Arc::clone(&place));
-    let backbone = parts
-        .next()
-        .map(leaf)
-        .ok_or_else(|| WeightsProblem { message: "the facts kept of it are damaged".to_owned(), help: None })?;
-    Ok(FileFacts { backbone, with_head: parts.next().map(leaf) })
+    let backbone = parts.next().map(leaf).ok_or_else(damaged)?;
+    Ok(FileFacts { backbone, with_head: parts.next().map(leaf), reading })
+}
+
+/// What a weights file tells besides its tensors: whose names they have, its own name, and the architecture that the
+/// `config.json` beside it speaks of, as timm writes it.
+pub fn told(path: &Path, naming: Option<String>) -> Told {
+    #[derive(Deserialize)]
+    struct Config {
+        architecture: Option<String>,
+    }
+    const MAX_CONFIG: u64 = 1 << 20;
+    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let config = path.with_file_name("config.json");
+    let is_small = fs::metadata(&config).is_ok_and(|file| file.is_file() && file.len() <= MAX_CONFIG);
+    let config = is_small.then(|| fs::read(&config).ok()).flatten();
+    let config: Option<Config> = config.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Told { naming, words: name.into_iter().chain(config.and_then(|config| config.architecture)).collect() }
 }
 
 #[derive(Serialize)]

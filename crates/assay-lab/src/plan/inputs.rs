@@ -82,6 +82,13 @@ impl Planner<'_> {
         ready
     }
 
+    /// What is worth knowing of a model, as far as it has been looked at.
+    pub(super) fn notes(&self, name: &str) -> Vec<String> {
+        let Some(Ok(Ready::File(facts))) = self.weights.get(name) else { return Vec::new() };
+        let backbone = self.experiment.models[name].backbone.name();
+        facts.reading.iter().map(|reading| format!("model {name:?}: {backbone} {reading}")).collect()
+    }
+
     fn find_weights(&mut self, name: &str) -> Result<Ready, PlanError> {
         let model = &self.experiment.models[name];
         let at = Names { model: name, ..Names::default() }.path(WrittenIn::Weights);

@@ -95,7 +95,8 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits })
+        let notes = self.notes(&cell.model);
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, notes })
     }
 
     /// Ends planning: `cells` are what is wanted.

@@ -18,6 +18,8 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
+    /// How the weights of its model are read, where their tensors fit several networks.
+    pub notes: Vec<String>,
 }
 
 /// Why a cell is not evaluated.
@@ -63,6 +65,8 @@ pub struct ResultCell {
     pub state: CellState,
     /// Warnings of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
+    /// How the weights of its model are read, where their tensors fit several networks.
+    pub notes: Vec<String>,
 }
 
 /// State of a cell.
@@ -145,14 +149,15 @@ impl ResultCell {
         failures: &HashMap<StepKey, String>,
         seen_already: &SeenResults,
     ) -> Self {
-        let cell = planned.cell.clone();
+        let (cell, notes) = (planned.cell.clone(), planned.notes.clone());
+        let none = |state| Self { cell: cell.clone(), step: None, state, warnings: Vec::new(), notes: notes.clone() };
         let output = match &planned.evaluation {
             Ok(output) => output,
             Err(LeftOut::NotAvailable(why)) => {
-                return Self { cell, step: None, state: CellState::NotRun(Some(why.clone())), warnings: Vec::new() };
+                return none(CellState::NotRun(Some(why.clone())));
             }
             Err(LeftOut::Impossible(why)) => {
-                return Self { cell, step: None, state: CellState::Impossible(why.clone()), warnings: Vec::new() };
+                return none(CellState::Impossible(why.clone()));
             }
         };
         let failed = || failures.get(&output.key()).cloned();
@@ -162,7 +167,7 @@ impl ResultCell {
             Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
         };
         let (state, warnings) = seen_already.of(output.key()).unwrap_or_else(read);
-        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings }
+        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings, notes }
     }
 }
 

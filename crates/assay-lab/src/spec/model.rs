@@ -17,7 +17,7 @@ pub struct ModelSpec {
     /// Weights of the network; every backbone but `Pixels` needs some. Default: none.
     #[serde(default)]
     pub weights: Option<Weights>,
-    /// Layer whose output becomes the features: `"layer1"` to the last stage of a ResNet, ConvNeXt or MobileNetV2;
+    /// Layer whose output becomes the features: `"layer1"` to the last stage of a convolutional network or a Swin;
     /// `"block1"` to the last block of a transformer or `Conv4`. Default: the end of the network.
     #[serde(default)]
     pub layer: Option<String>,
@@ -167,8 +167,8 @@ fn projection() -> u32 {
 /// Mean and standard deviation of input channels.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
-    /// Normalisation that the backbone is usually trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip`,
-    /// `ImageNet` for all others.
+    /// Normalisation that the backbone is usually trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip` and
+    /// `ClipResNet`, `ImageNet` for all others.
     #[default]
     Usual,
     /// No normalisation.
@@ -202,7 +202,7 @@ impl ModelSpec {
     pub fn input(&self) -> InputSpec {
         let usual = match self.backbone {
             Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
-            Backbone::Clip(_) => Normalization::Clip,
+            Backbone::Clip(_) | Backbone::ClipResNet(_) => Normalization::Clip,
             _ => Normalization::ImageNet,
         };
         let chosen = if self.normalization == Normalization::Usual { &usual } else { &self.normalization };

@@ -6,17 +6,23 @@ use std::collections::BTreeMap;
 use super::resnet::ResNet;
 use assay_weights::{Naming, RawTensor, Translated};
 
-type Tensors = BTreeMap<String, RawTensor>;
+pub(super) type Tensors = BTreeMap<String, RawTensor>;
 
 /// Layout of a tensor where it comes from.
 #[derive(Clone, Copy)]
-enum Layout {
+pub(super) enum Layout {
     /// The layout that we have as well.
     Same,
     /// A convolution of TensorFlow or Haiku: rows, columns, input, output. Or a matrix: input, output.
     InputOutput,
     /// With axes of one that we do not have.
     Flat,
+    /// A matrix that we have as a kernel of 1×1.
+    Kernel,
+    /// A kernel of 1×1 that we have as a matrix.
+    Matrix,
+    /// A vector that we have with three axes of one before it.
+    Last,
 }
 
 /// Under our name and in our layout.
@@ -24,6 +30,9 @@ fn laid_out(tensor: &RawTensor, layout: Layout) -> Cow<'_, RawTensor> {
     let changed = match (layout, tensor.shape.len()) {
         (Layout::InputOutput, 4) => Some(tensor.permuted(&[3, 2, 0, 1])),
         (Layout::InputOutput, 2) => Some(tensor.permuted(&[1, 0])),
+        (Layout::Kernel, 2) => tensor.reshaped(&[tensor.shape[0], tensor.shape[1], 1, 1]),
+        (Layout::Matrix, 4) => tensor.reshaped(&[tensor.shape[0], tensor.shape[1]]),
+        (Layout::Last, 1) => tensor.reshaped(&[1, 1, 1, tensor.shape[0]]),
         (Layout::Flat, _) => tensor.reshaped(&[tensor.shape.iter().product()]),
         _ => None,
     };
@@ -31,7 +40,7 @@ fn laid_out(tensor: &RawTensor, layout: Layout) -> Cow<'_, RawTensor> {
 }
 
 /// Renames what `rule` knows; the rest keeps its name.
-fn renamed(tensors: &Tensors, rule: impl Fn(&str) -> Option<(String, Layout)>) -> Translated<'_> {
+pub(super) fn renamed(tensors: &Tensors, rule: impl Fn(&str) -> Option<(String, Layout)>) -> Translated<'_> {
     let translate = |(name, tensor): (&String, _)| match rule(name) {
         Some((name, layout)) => (name, laid_out(tensor, layout)),
         None => (name.clone(), Cow::Borrowed(tensor)),
@@ -40,12 +49,12 @@ fn renamed(tensors: &Tensors, rule: impl Fn(&str) -> Option<(String, Layout)>) -
 }
 
 /// Replaces the first of these beginnings that fits.
-fn replaced(name: &str, rules: &[(&str, &str)]) -> Option<String> {
+pub(super) fn replaced(name: &str, rules: &[(&str, &str)]) -> Option<String> {
     rules.iter().find_map(|(from, to)| Some(format!("{to}{}", name.strip_prefix(from)?)))
 }
 
 /// `text` cut before the first occurrence of one of `marks`.
-fn cut<'t>(text: &'t str, marks: &[&str]) -> Option<(&'t str, &'t str)> {
+pub(super) fn cut<'t>(text: &'t str, marks: &[&str]) -> Option<(&'t str, &'t str)> {
     let at = marks.iter().filter_map(|mark| text.find(mark)).min()?;
     Some(text.split_at(at))
 }
@@ -231,7 +240,7 @@ fn hugging_face_clip(tensors: &Tensors) -> Option<Translated<'_>> {
 }
 
 /// Puts the three matrices of an attention into one.
-fn joined<'t>(mut tensors: Translated<'t>, parts: [&str; 3], whole: &str) -> Translated<'t> {
+pub(super) fn joined<'t>(mut tensors: Translated<'t>, parts: [&str; 3], whole: &str) -> Translated<'t> {
     let firsts: Vec<String> = tensors.keys().filter(|name| name.contains(parts[0])).cloned().collect();
     for first in firsts {
         let names = parts.map(|part| first.replace(parts[0], part));
@@ -245,63 +254,6 @@ fn joined<'t>(mut tensors: Translated<'t>, parts: [&str; 3], whole: &str) -> Tra
         }
     }
     tensors
-}
-
-/// The names of ConvNeXts besides their authors'.
-pub fn of_convnext() -> Vec<Naming> {
-    vec![
-        Naming { name: "timm", advice: None, translate: Box::new(timm_convnext) },
-        Naming { name: "torchvision", advice: None, translate: Box::new(torchvision_convnext) },
-    ]
-}
-
-fn timm_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 5] = [
-        ("conv_dw.", "dwconv."),
-        ("norm.", "norm."),
-        ("mlp.fc1.", "pwconv1."),
-        ("mlp.fc2.", "pwconv2."),
-        ("gamma", "gamma"),
-    ];
-    const OUTSIDE: [(&str, &str); 3] =
-        [("stem.", "downsample_layers.0."), ("head.norm.", "norm."), ("head.fc.", "head.")];
-    tensors.keys().any(|name| name.contains(".conv_dw.")).then_some(())?;
-    let rule = |name: &str| {
-        let (root, rest) = cut(name, &["stem.", "stages.", "head."])?;
-        let ours = match rest.strip_prefix("stages.").and_then(|rest| rest.split_once('.')) {
-            Some((stage, part)) => match part.strip_prefix("blocks.").and_then(|part| part.split_once('.')) {
-                Some((block, part)) => format!("stages.{stage}.{block}.{}", replaced(part, &BLOCK)?),
-                None => format!("downsample_layers.{stage}.{}", part.strip_prefix("downsample.")?),
-            },
-            None => replaced(rest, &OUTSIDE)?,
-        };
-        Some((format!("{root}{ours}"), Layout::Same))
-    };
-    Some(renamed(tensors, rule))
-}
-
-fn torchvision_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 4] =
-        [("block.0.", "dwconv."), ("block.2.", "norm."), ("block.3.", "pwconv1."), ("block.5.", "pwconv2.")];
-    tensors.keys().any(|name| name.contains("features.1.0.layer_scale")).then_some(())?;
-    let rule = |name: &str| {
-        let (root, rest) = cut(name, &["features.", "classifier."])?;
-        if let Some(ours) = replaced(rest, &[("classifier.0.", "norm."), ("classifier.2.", "head.")]) {
-            return Some((format!("{root}{ours}"), Layout::Same));
-        }
-        let (index, rest) = rest.strip_prefix("features.")?.split_once('.')?;
-        let index: usize = index.parse().ok()?;
-        if index.is_multiple_of(2) {
-            return Some((format!("{root}downsample_layers.{}.{rest}", index / 2), Layout::Same));
-        }
-        let (block, part) = rest.split_once('.')?;
-        let at = format!("{root}stages.{}.{block}.", index / 2);
-        if part == "layer_scale" {
-            return Some((format!("{at}gamma"), Layout::Flat));
-        }
-        Some((format!("{at}{}", replaced(part, &BLOCK)?), Layout::Same))
-    };
-    Some(renamed(tensors, rule))
 }
 
 #[cfg(test)]
