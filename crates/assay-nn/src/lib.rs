@@ -27,14 +27,14 @@ mod layers;
 mod train;
 
 pub use assay_weights::{
-    AuditError, Checkpoint, CheckpointError, Dtype, Found, Naming, RawTensor, TensorFilter, TensorShape, Wanted,
-    select, to_safetensors,
+    AuditError, Checkpoint, CheckpointError, Choice, Choices, Dtype, Found, Naming, RawTensor, TensorFilter,
+    TensorShape, Unfit, Wanted, choices, find, select, to_safetensors,
 };
 pub use backbone::{
-    Antialias, Backbone, CONV4_WIDTH, Clip, ClipResNet, ClipResNetSize, Conv4, ConvNeXt, ConvNeXtSize, ConvNeXtV2,
-    DenseNet, DinoV2, EfficientNet, EfficientNetSize, FeaturePoint, Library, MobileNetV2, MobileNetV3, MobileNetV3Size,
-    Net, Pool, Positions, RegNet, RegNetSize, ResNet, ResNetBlock, ResNetStem, Shortcut, StageInfo, StrideIn, Swin,
-    SwinSize, SwinV2, Told, Vgg, ViT, ViTSize,
+    Activation, Antialias, Backbone, CONV4_WIDTH, Clip, ClipResNet, ClipResNetSize, Config, Conv4, ConvNeXt,
+    ConvNeXtSize, ConvNeXtV2, DenseNet, DinoV2, EfficientNet, EfficientNetSize, FeaturePoint, Library, MobileNetV2,
+    MobileNetV3, MobileNetV3Size, Net, Origin, Pool, Positions, RegNet, RegNetSize, ResNet, ResNetBlock, ResNetStem,
+    Settled, Shortcut, StageInfo, StrideIn, Swin, SwinSize, SwinV2, Unsaid, Vgg, ViT, ViTSize,
 };
 pub use builder::{Builder, Values};
 pub use extract::{Extractor, extract};

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use assay_nn::{
-    Backbone, Builder, Checkpoint, Extractor, FeaturePoint, ImageSize, RawTensor, TensorFilter, TensorShape, Told,
-    Values, identify, select,
+    Backbone, Builder, Checkpoint, Extractor, FeaturePoint, ImageSize, Origin, RawTensor, TensorFilter, TensorShape,
+    Told, Values, identify, select,
 };
 use burn::tensor::{Tensor, TensorData};
 use hashing::{cpu, hashed_values, image_of};
@@ -169,10 +169,11 @@ fn what_tensors_do_not_tell_is_said() {
         (r#"{"RegNet":{"size":"Y400MF"}}"#, Some("torchvision"), "x", ""),
     ] {
         let backbone_named: Backbone = serde_json::from_str(backbone).unwrap();
-        let told = Told { naming: naming.map(str::to_owned), words: vec![word.to_owned()] };
-        let said = match backbone_named.reading(&told) {
-            Ok(note) => note.map(|note| format!("note: {note}")).unwrap_or_default(),
-            Err(error) => format!("error: {error} {}", error.help.clone().unwrap_or_default()),
+        let file = Some(word.to_owned());
+        let origin = Origin { naming: naming.map(str::to_owned), file, ..Origin::default() };
+        let said = match backbone_named.settled(&origin) {
+            Ok(settled) => settled.notes.iter().map(|note| format!("note: {note}")).collect(),
+            Err(unsaid) => format!("error: {} {}", unsaid.question, unsaid.help),
         };
         let mut rest = said.as_str();
         for part in expected.split('…') {
@@ -181,6 +182,34 @@ fn what_tensors_do_not_tell_is_said() {
         }
         assert_eq!(said.is_empty(), expected.is_empty(), "{backbone} {word}: {said}");
     }
+}
+
+/// What timm's configuration says of an architecture is taken where nothing else is written.
+#[test]
+fn a_configuration_of_timm_answers() {
+    for (backbone, architecture, expected) in [
+        (
+            r#"{"EfficientNet":{"size":"B0"}}"#,
+            "tf_efficientnet_b0",
+            r#"{"EfficientNet":{"size":"B0","library":"TensorFlow"}}"#,
+        ),
+        (r#"{"EfficientNet":{"size":"B0"}}"#, "efficientnet_b0", r#"{"EfficientNet":{"size":"B0","library":"Timm"}}"#),
+        (
+            r#"{"MobileNetV3":{"size":"Large"}}"#,
+            "mobilenetv3_large_100",
+            r#"{"MobileNetV3":{"size":"Large","library":"Timm"}}"#,
+        ),
+        (r#"{"ResNet":{}}"#, "resnetaa50", r#"{"ResNet":{"antialias":"AvgPool"}}"#),
+        (r#"{"ResNet":{}}"#, "resnetblur50", r#"{"ResNet":{"antialias":"Blur"}}"#),
+        (r#"{"ResNet":{"antialias":"Plain"}}"#, "resnetblur50", r#"{"ResNet":{"antialias":"Plain"}}"#),
+        (r#"{"ResNet":{}}"#, "resnet50", r#"{"ResNet":{}}"#),
+    ] {
+        let parse = |text: &str| serde_json::from_str::<Backbone>(text).unwrap();
+        let origin = Origin { architecture: Some(architecture.to_owned()), ..Origin::default() };
+        assert_eq!(parse(backbone).settled(&origin).unwrap().backbone, parse(expected), "{backbone} {architecture}");
+    }
+    let origin = Origin { architecture: Some("resnetaa50".to_owned()), ..Origin::default() };
+    assert!(Backbone::ResNet50.settled(&origin).is_err(), "that name is of a plain one");
 }
 
 /// The parameters of a backbone that leave its tensors as they are.

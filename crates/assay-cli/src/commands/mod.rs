@@ -13,7 +13,6 @@ mod verify;
 mod weights;
 mod why;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -163,7 +162,7 @@ pub fn plan_file(path: &PathBuf, set: &[String], available: bool, store: &Store)
     for warning in planned.document.notes().iter().chain(&planned.warnings) {
         environment::note(&format!("warning: {warning}"));
     }
-    for note in planned.cells.iter().flat_map(|cell| &cell.notes).collect::<BTreeSet<_>>() {
+    for note in &planned.notes {
         environment::note(&printable(&format!("note: {note}")));
     }
     for cell in &planned.cells {

@@ -18,7 +18,9 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
-    /// How the weights of its model are read, where their tensors fit several networks.
+    /// What planning found that belongs beside the result.
+    pub warnings: Vec<String>,
+    /// What was taken for granted of its model.
     pub notes: Vec<String>,
 }
 
@@ -63,9 +65,9 @@ pub struct ResultCell {
     pub step: Option<(String, PathBuf)>,
     /// State of the evaluation.
     pub state: CellState,
-    /// Warnings of the steps that the evaluation comes from.
+    /// Warnings of planning, and of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
-    /// How the weights of its model are read, where their tensors fit several networks.
+    /// What was taken for granted of its model.
     pub notes: Vec<String>,
 }
 
@@ -150,7 +152,7 @@ impl ResultCell {
         seen_already: &SeenResults,
     ) -> Self {
         let (cell, notes) = (planned.cell.clone(), planned.notes.clone());
-        let none = |state| Self { cell: cell.clone(), step: None, state, warnings: Vec::new(), notes: notes.clone() };
+        let none = |state| Self { cell: cell.clone(), step: None, state, warnings: Vec::new(), notes: Vec::new() };
         let output = match &planned.evaluation {
             Ok(output) => output,
             Err(LeftOut::NotAvailable(why)) => {
@@ -166,7 +168,8 @@ impl ResultCell {
             Ok(Some(entry)) => state_of(&entry),
             Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
         };
-        let (state, warnings) = seen_already.of(output.key()).unwrap_or_else(read);
+        let (state, of_steps) = seen_already.of(output.key()).unwrap_or_else(read);
+        let warnings = planned.warnings.iter().cloned().chain(of_steps).collect();
         Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings, notes }
     }
 }

@@ -4,12 +4,11 @@
 
 use burn::tensor::Tensor;
 
-use super::Net;
 use super::point::{FeaturePoint, Pool, pool_map};
-use super::reading::Told;
+use super::{Net, Origin, Unsaid};
 use crate::builder::Builder;
 use crate::input::ImageSize;
-use assay_weights::{AuditError, Naming};
+use assay_weights::Naming;
 
 /// A place in a network whose map can be had: a stage of a convolutional network, a block of a transformer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +102,7 @@ pub trait Architecture {
     ///
     /// # Errors
     /// When what else the file tells contradicts the parameters, or when it takes one of them that is not written.
-    fn reading(&self, _told: &Told) -> Result<Option<String>, AuditError> {
+    fn reading(&self, _origin: &Origin) -> Result<Option<String>, Unsaid> {
         Ok(None)
     }
 

@@ -5,12 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::{Architecture, StageInfo};
 use super::mbconv::{BlockSpec, Kind, Library, MbNet, Plan, reading};
-use super::reading::Told;
-use super::{Backbone, Net};
+use super::{Backbone, Net, Origin, Unsaid};
 use crate::builder::Builder;
 use crate::input::ImageSize;
 use crate::layers::{Activation, divisible};
-use assay_weights::{AuditError, Checkpoint, Naming};
+use assay_weights::{Checkpoint, Naming};
 
 /// Size of an EfficientNet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -226,8 +225,8 @@ impl Architecture for EfficientNet {
         self.plan().namings()
     }
 
-    fn reading(&self, told: &Told) -> Result<Option<String>, AuditError> {
-        reading(self.library, told)
+    fn reading(&self, origin: &Origin) -> Result<Option<String>, Unsaid> {
+        reading(self.library, origin)
     }
 }
 

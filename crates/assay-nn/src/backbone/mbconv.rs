@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::{Network, after_steps};
 use super::names::{Layout, Tensors, renamed};
-use super::reading::Told;
+use super::{Origin, Unsaid};
 use crate::builder::Builder;
 use crate::input::ImageSize;
 use crate::layers::{Activation, Conv, ConvBn, ConvSpec, Edges, SqueezeExcite, SqueezeSpec};
-use assay_weights::{AuditError, Naming, Translated};
+use assay_weights::{Naming, Translated};
 
 /// Library that weights were trained with, where libraries pad and normalise otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -207,7 +207,7 @@ pub fn translated<'t>(tensors: &'t Tensors, anchor: &str, table: &HashMap<String
 ///
 /// # Errors
 /// When the library is not written, and the names of the tensors do not tell it.
-pub fn reading(library: Option<Library>, told: &Told) -> Result<Option<String>, AuditError> {
+pub fn reading(library: Option<Library>, told: &Origin) -> Result<Option<String>, Unsaid> {
     const TENSORFLOW: &str = "`SAME` padding and an epsilon of 0.001";
     let word = told.word_with(&["efficientnet", "mobilenet"]);
     let says_tf = told.word_with(&["tf_", "tf-"]).is_some();
@@ -242,7 +242,7 @@ pub fn reading(library: Option<Library>, told: &Told) -> Result<Option<String>, 
     } else {
         "`library: Timm`, or `library: TensorFlow` if timm calls it tf_…"
     };
-    Err(AuditError { lines: vec![format!("it {problem}")], help: Some(format!("say who trained it: {likely}")) })
+    Err(Unsaid { question: format!("it {problem}"), help: format!("say who trained it: {likely}") })
 }
 
 impl BlockSpec {

@@ -22,6 +22,7 @@ mod reading;
 mod regnet;
 mod resnet;
 mod swin;
+mod unsaid;
 mod vgg;
 mod vit;
 
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::builder::Builder;
 use crate::input::ImageSize;
-use assay_weights::{AuditError, Checkpoint, TensorShape, Wanted};
+use assay_weights::{Checkpoint, TensorShape, Wanted};
 
 pub use architecture::StageInfo;
 use architecture::{Architecture, Network};
@@ -48,10 +49,10 @@ pub use mobilenet::MobileNetV2;
 pub use mobilenet_v3::{MobileNetV3, MobileNetV3Size};
 pub use point::{FeaturePoint, Pool};
 pub use positions::Positions;
-pub use reading::Told;
 pub use regnet::{RegNet, RegNetSize};
 pub use resnet::{Antialias, ResNet, ResNetBlock, ResNetStem, Shortcut, StrideIn};
 pub use swin::{Swin, SwinSize, SwinV2};
+pub use unsaid::{Activation, Config, Origin, Settled, Unsaid};
 pub use vgg::Vgg;
 pub use vit::{Clip, DinoV2, ViT, ViTSize};
 
@@ -156,7 +157,15 @@ impl Backbone {
     pub fn known() -> Vec<Self> {
         let vit = |size, patch| ViT { size, patch, trained_at: 224, positions: Positions::default() };
         let dino_v2 = |size, registers| DinoV2 { size, registers, patch: 14, trained_at: 518, positions: None };
-        let clip = |patch| Clip { size: ViTSize::Base, patch, trained_at: 224, projected: Some(512) };
+        let clip = |patch| Clip {
+            size: ViTSize::Base,
+            patch,
+            trained_at: 224,
+            projected: Some(512),
+            activation: None,
+            epsilon: None,
+            positions: None,
+        };
         let mut all = vec![
             Self::ResNet20,
             Self::ResNet32,
@@ -273,14 +282,6 @@ impl Backbone {
         all.extend(mobilenet_v3::candidates(checkpoint));
         all.extend(efficientnet::candidates(checkpoint));
         all
-    }
-
-    /// How tensors are read that fit several networks, and which those are; `None` where they fit this one alone.
-    ///
-    /// # Errors
-    /// When what else the file tells contradicts the parameters, or when it takes one of them that is not written.
-    pub fn reading(&self, told: &Told) -> Result<Option<String>, AuditError> {
-        self.architecture().reading(told)
     }
 
     /// Size of the map of one of its stages for an image of this size.

@@ -2,22 +2,50 @@
 
 use std::collections::BTreeMap;
 
+use super::{Antialias, Backbone, EfficientNet, Library, MobileNetV3, Origin, ResNet, Settled, Unsaid};
 use assay_weights::{Checkpoint, Naming};
 
-/// What a weights file tells besides the names and shapes of its tensors.
-#[derive(Clone, Debug, Default)]
-pub struct Told {
-    /// Library whose names the tensors have; absent where they are those that the backbone itself has.
-    pub naming: Option<String>,
-    /// What it is called: the name of the file, and the architecture of the `config.json` beside it.
-    pub words: Vec<String>,
-}
-
-impl Told {
-    /// The word in which one of these is found, in small letters.
+impl Origin {
+    /// The name, of the file or of the architecture in the configuration beside it, in which one of these is found, in small
+    /// letters.
     pub(super) fn word_with(&self, parts: &[&str]) -> Option<&str> {
         let is_in = |word: &&String| parts.iter().any(|part| word.to_lowercase().contains(part));
-        self.words.iter().find(is_in).map(String::as_str)
+        self.architecture.iter().chain(&self.file).find(is_in).map(String::as_str)
+    }
+}
+
+impl Backbone {
+    /// The backbone as the tensors of a file are read, where these fit several networks.
+    ///
+    /// # Errors
+    /// When what else the file tells contradicts the parameters, or when it takes one of them that is not written.
+    pub(super) fn read(&self, origin: &Origin) -> Result<Settled, Unsaid> {
+        let architecture = origin.architecture.as_deref().filter(|_| origin.naming.is_none());
+        let backbone = architecture.map_or_else(|| self.clone(), |name| self.filled(name));
+        let note = backbone.architecture().reading(origin)?;
+        Ok(Settled { notes: note.into_iter().collect(), ..Settled::plain(backbone) })
+    }
+
+    /// With what timm's architecture of this name is, where nothing else is written.
+    fn filled(&self, timm: &str) -> Self {
+        let library = if timm.starts_with("tf_") { Library::TensorFlow } else { Library::Timm };
+        match self {
+            Self::EfficientNet(spec) if timm.contains("efficientnet") => {
+                Self::EfficientNet(EfficientNet { library: spec.library.or(Some(library)), ..spec.clone() })
+            }
+            Self::MobileNetV3(spec) if timm.contains("mobilenetv3") => {
+                Self::MobileNetV3(MobileNetV3 { library: spec.library.or(Some(library)), ..spec.clone() })
+            }
+            Self::ResNet(spec) => {
+                let antialias = match timm {
+                    _ if ["resnetaa", "resnextaa"].iter().any(|part| timm.contains(part)) => Some(Antialias::AvgPool),
+                    _ if timm.contains("resnetblur") => Some(Antialias::Blur),
+                    _ => None,
+                };
+                Self::ResNet(ResNet { antialias: spec.antialias.or(antialias), ..spec.clone() })
+            }
+            _ => self.clone(),
+        }
     }
 }
 

@@ -15,13 +15,11 @@ mod reading;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Net;
 use super::architecture::{Architecture, StageInfo};
-use super::reading::Told;
+use super::{Net, Origin, Unsaid};
 use crate::builder::Builder;
 use crate::input::ImageSize;
 use crate::layers::Padding;
-use assay_weights::AuditError;
 
 pub use infer::infer;
 pub use net::ResNetNet;
@@ -418,8 +416,8 @@ impl Architecture for NamedResNet {
         }
     }
 
-    fn reading(&self, told: &Told) -> Result<Option<String>, AuditError> {
-        reading::reading(&self.spec, told)
+    fn reading(&self, origin: &Origin) -> Result<Option<String>, Unsaid> {
+        reading::reading(&self.spec, origin)
     }
 
     fn invalid_because(&self) -> Option<&'static str> {

@@ -1,15 +1,14 @@
 //! How the tensors of ResNets are read, which fit several networks.
 
 use super::{Antialias, ResNet, ResNetBlock, ResNetStem, StrideIn};
-use crate::backbone::reading::Told;
+use crate::backbone::{Origin, Unsaid};
 use crate::layers::Padding;
-use assay_weights::AuditError;
 
 /// The reading of a file as this ResNet, in words.
 ///
 /// # Errors
 /// When the file is called otherwise.
-pub fn reading(spec: &ResNet, told: &Told) -> Result<Option<String>, AuditError> {
+pub fn reading(spec: &ResNet, told: &Origin) -> Result<Option<String>, Unsaid> {
     contradiction(spec, told)?;
     let mut taken = Vec::new();
     let mut others = Vec::new();
@@ -55,7 +54,7 @@ pub fn reading(spec: &ResNet, told: &Told) -> Result<Option<String>, AuditError>
 }
 
 /// The padding, where names are those of a library that pads otherwise than torch.
-fn padding(spec: &ResNet, told: &Told) -> Option<String> {
+fn padding(spec: &ResNet, told: &Origin) -> Option<String> {
     let library = told.naming.as_deref()?;
     let usual = match library {
         "Haiku" => Padding::TfSame,
@@ -71,16 +70,16 @@ fn padding(spec: &ResNet, told: &Told) -> Option<String> {
 }
 
 /// What the file is called, against what is written.
-fn contradiction(spec: &ResNet, told: &Told) -> Result<(), AuditError> {
+fn contradiction(spec: &ResNet, told: &Origin) -> Result<(), Unsaid> {
     if spec.antialias.is_some() {
         return Ok(());
     }
     let called = [(told.word_with(&["resnetaa", "resnextaa"]), "AvgPool"), (told.word_with(&["blur"]), "Blur")];
     let Some((word, filter)) = called.iter().find_map(|(word, filter)| Some(((*word)?, filter))) else { return Ok(()) };
-    Err(AuditError {
-        lines: vec![format!(
+    Err(Unsaid {
+        question: format!(
             "it is called {word:?}, which speaks of a filter against aliasing, and its tensors do not tell whether there is one"
-        )],
-        help: Some(format!("say which it is: `ResNet(antialias: {filter})` or `ResNet(antialias: Plain)`")),
+        ),
+        help: format!("say which it is: `ResNet(antialias: {filter})` or `ResNet(antialias: Plain)`"),
     })
 }

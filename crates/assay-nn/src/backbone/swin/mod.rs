@@ -14,11 +14,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{Architecture, StageInfo};
-use super::reading::{Shapes, Told};
-use super::{Backbone, Net};
+use super::reading::Shapes;
+use super::{Backbone, Net, Origin, Unsaid};
 use crate::builder::Builder;
 use crate::input::ImageSize;
-use assay_weights::{AuditError, Checkpoint, Naming};
+use assay_weights::{Checkpoint, Naming};
 
 pub use net::SwinNet;
 
@@ -194,8 +194,8 @@ impl Architecture for Spec {
         &["mask_token", "decoder"]
     }
 
-    fn reading(&self, told: &Told) -> Result<Option<String>, AuditError> {
-        self.written.as_ref().map_or(Ok(None), |spec| reading(spec, told))
+    fn reading(&self, origin: &Origin) -> Result<Option<String>, Unsaid> {
+        self.written.as_ref().map_or(Ok(None), |spec| reading(spec, origin))
     }
 
     fn invalid_because(&self) -> Option<&'static str> {
@@ -213,8 +213,8 @@ impl Architecture for Spec {
 }
 
 /// How the tensors of version 2 are read, which do not tell the windows.
-fn reading(spec: &SwinV2, told: &Told) -> Result<Option<String>, AuditError> {
-    let error = |what: String, help: &str| Err(AuditError { lines: vec![what], help: Some(help.to_owned()) });
+fn reading(spec: &SwinV2, told: &Origin) -> Result<Option<String>, Unsaid> {
+    let error = |question: String, help: &str| Err(Unsaid { question, help: help.to_owned() });
     if let (Some(word), None) = (told.word_with(&["window12to"]), spec.pretrained_window) {
         let what = format!("it is called {word:?}: its distances are measured by the windows of its first training");
         return error(what, "say `pretrained_window: 12`, and the `window` and `trained_at` of the second training");
