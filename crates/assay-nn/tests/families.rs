@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use assay_nn::{
     Backbone, Builder, Checkpoint, Extractor, FeaturePoint, ImageSize, Origin, RawTensor, TensorFilter, TensorShape,
-    Told, Values, identify, select,
+    Values, identify, select,
 };
 use burn::tensor::{Tensor, TensorData};
 use hashing::{cpu, hashed_values, image_of};
@@ -66,7 +66,7 @@ impl Case {
         }
         let other = RawTensor { dtype: assay_nn::Dtype::F32, shape: vec![1], bytes: vec![0; 4] };
         tensors.extend(self.others.iter().map(|name| (name.clone(), other.clone())));
-        Checkpoint { format: "test", container: None, tensors }
+        Checkpoint { format: "test", container: None, tensors, unread: BTreeMap::new() }
     }
 }
 
