@@ -119,14 +119,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The batch normalisation called `name` of so many channels; `None` when tensors are only listed.
-    pub fn batch_norm(&mut self, name: &str, channels: usize) -> Option<BatchNorm> {
+    /// The batch normalisation called `name` of so many channels, which adds `epsilon` to variances; `None` when tensors are only
+    /// listed.
+    pub fn batch_norm(&mut self, name: &str, channels: usize, epsilon: f64) -> Option<BatchNorm> {
         let gamma = self.parameter(&format!("{name}.weight"), [channels], Init::Ones);
         let beta = self.parameter(&format!("{name}.bias"), [channels], Init::Zeros);
         let running_mean = self.statistic(&format!("{name}.running_mean"), channels, Init::Zeros);
         let running_var = self.statistic(&format!("{name}.running_var"), channels, Init::Ones);
         let (running_mean, running_var) = (running_mean?, running_var?);
-        let norm = BatchNormConfig::new(channels).init(&self.device);
+        let norm = BatchNormConfig::new(channels).with_epsilon(epsilon).init(&self.device);
         Some(BatchNorm { gamma, beta, running_mean, running_var, ..norm })
     }
 
@@ -185,7 +186,7 @@ mod tests {
         // More than any memory holds.
         let weight = builder.squeezed("weight", &[1], [1 << 30, 1 << 30], Init::Ones);
         assert!(!weight.is_initialized());
-        assert!(builder.batch_norm("bn", 1 << 40).is_none());
+        assert!(builder.batch_norm("bn", 1 << 40, 1e-5).is_none());
         let listed: Vec<_> = builder.shapes().iter().map(|t| (t.name.as_str(), t.shape.len())).collect();
         let statistics = ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"].map(|name| (name, 1));
         assert_eq!(listed, [[("weight", 3)].as_slice(), &statistics].concat());

@@ -31,9 +31,10 @@ pub use assay_weights::{
     TensorShape, Unfit, Wanted, choices, find, select, to_safetensors,
 };
 pub use backbone::{
-    Activation, Backbone, CONV4_WIDTH, Clip, Config, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, Family, FeaturePoint,
-    MobileNetV2, Net, Origin, Pool, Positions, ResNet, ResNetBlock, Settled, StageInfo, Transformer, Unsaid, ViT,
-    ViTSize,
+    Activation, Antialias, Backbone, CONV4_WIDTH, Clip, ClipResNet, ClipResNetSize, Config, Conv4, ConvNeXt,
+    ConvNeXtSize, ConvNeXtV2, DenseNet, DinoV2, EfficientNet, EfficientNetSize, Family, FeaturePoint, Library, MobileNetV2,
+    MobileNetV3, MobileNetV3Size, Net, Origin, Pool, Positions, RegNet, RegNetSize, ResNet, ResNetBlock, ResNetStem,
+    Settled, Shortcut, StageInfo, StrideIn, Swin, SwinSize, SwinV2, Transformer, Unsaid, Vgg, ViT, ViTSize,
 };
 pub use builder::{Builder, Values};
 pub use extract::{Extractor, extract};

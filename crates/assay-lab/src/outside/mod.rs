@@ -2,6 +2,7 @@
 //!
 //! **Invariant.** Nothing here plans a step. Everything found comes with the digest of what it was found to be.
 
+mod called;
 mod data_report;
 mod declared;
 mod inspect;
