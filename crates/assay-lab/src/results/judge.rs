@@ -26,7 +26,7 @@ impl Metric {
     }
 
     /// The value of the metric for N × K logits.
-    pub fn of(self, logits: &[f32], labels: &Labels, classes: usize) -> f64 {
+    pub fn of(self, logits: &[f64], labels: &Labels, classes: usize) -> f64 {
         match labels {
             Labels::Classes(truth) => {
                 let outcomes = Outcomes::of_logits(logits, truth, classes, 1.0);
@@ -41,7 +41,7 @@ impl Metric {
 
     fn precision(
         self,
-        logits: &[f32],
+        logits: &[f64],
         marks: &[Presence],
         classes: usize,
     ) -> impl Fn(&[u32]) -> (f64, Vec<f64>) + use<> {
@@ -109,7 +109,7 @@ fn measured(n: usize, over: Items, count: usize, resampling: Resampling, named: 
 
 /// Judges N × K logits of images of one class each, counted among `classes`.
 pub fn judge_classes(
-    logits: &[f32],
+    logits: &[f64],
     truth: &[u32],
     classes: &[u32],
     metric: Metric,
@@ -173,7 +173,7 @@ pub fn judge_classes(
 
 /// Judges N × K logits of images that show several of `classes`; `metric` decides what is told of each class.
 pub fn judge_multi_label(
-    logits: &[f32],
+    logits: &[f64],
     shown: &[Presence],
     classes: &[u32],
     metric: Metric,

@@ -1,5 +1,6 @@
 //! Evaluation of a fitted probe on the test images.
 
+use assay_data::Presence;
 use assay_engine::{Content, Context, Json, Output, Step};
 use serde::Serialize;
 
@@ -41,7 +42,7 @@ impl LabStep for ScoreProbe {
 
 impl Step<Runtime> for ScoreProbe {
     const KIND: &'static str = "linear";
-    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    const VERSION: u32 = 3; // 1 – `Scores`; 2 – `Evaluation`; 3 – logits in double precision, temperatures of any size
     type Output = Evaluation;
 
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
@@ -58,6 +59,7 @@ impl Step<Runtime> for ScoreProbe {
             }
             Labels::MultiLabel(shown) => judge_multi_label(&logits, shown, &test.classes, self.metric, self.resampling),
         };
+        warn_left_out(context, test);
         let digest = |place: usize| match judged.over {
             Items::Classes => PerItem::class_digest(test.classes[place]),
             _ => test.images[place],
@@ -68,9 +70,29 @@ impl Step<Runtime> for ScoreProbe {
             images: test.images.clone(),
             labels: test.labels.clone(),
             classes: test.classes.clone(),
-            logits,
+            logits: logits.iter().map(|l| *l as f32).collect(),
         }));
         let per_item = PerItem { over: judged.over, digests, values };
         Evaluation::new(self.metric.id(), judged.measures, Some(per_item), exhibits)
+    }
+}
+
+/// Warns of classes that no test image shows: they are no part of means over classes.
+fn warn_left_out(context: &Context<'_, Runtime>, test: &LabelledImages) {
+    let mut shown = vec![false; test.classes.len()];
+    match &test.labels {
+        Labels::Classes(truth) => truth.iter().for_each(|t| shown[*t as usize] = true),
+        Labels::MultiLabel(marks) => {
+            let k = shown.len().max(1);
+            marks.iter().enumerate().for_each(|(at, m)| shown[at % k] |= *m == Presence::Present);
+        }
+    }
+    let absent: Vec<u32> = test.classes.iter().zip(&shown).filter(|(_, s)| !**s).map(|(c, _)| *c).collect();
+    if !absent.is_empty() {
+        context.warn(format!(
+            "{} of {} classes are on no test image, and left out of means over classes: number {absent:?} (from 0)",
+            absent.len(),
+            shown.len()
+        ));
     }
 }
