@@ -121,10 +121,18 @@ impl Prepared {
     /// Changes left and right.
     #[must_use]
     pub fn flipped(self) -> Self {
-        let Picture { width, height, channels, data } = self.pixels;
+        Self { pixels: self.pixels.flipped(), geometry: self.geometry.flipped() }
+    }
+}
+
+impl Picture {
+    /// The picture with left and right exchanged.
+    #[must_use]
+    pub fn flipped(&self) -> Self {
+        let Self { width, height, channels, ref data } = *self;
         let rows = data.chunks_exact((width * channels).max(1));
         let data = rows.flat_map(|row| row.chunks_exact(channels).rev().flatten().copied()).collect();
-        Self { pixels: Picture { width, height, channels, data }, geometry: self.geometry.flipped() }
+        Self { width, height, channels, data }
     }
 }
 
@@ -219,7 +227,12 @@ fn shorter_side(width: usize, height: usize, size: usize) -> (usize, usize) {
 }
 
 /// Cuts out what begins at `left`, `top`; what is outside of the picture gets the value `fill`.
-fn crop(picture: &Picture, (left, top): (isize, isize), (width, height): (usize, usize), fill: u8) -> Picture {
+pub(crate) fn crop(
+    picture: &Picture,
+    (left, top): (isize, isize),
+    (width, height): (usize, usize),
+    fill: u8,
+) -> Picture {
     let c = picture.channels;
     let mut data = vec![fill; width * height * c];
     // The part of a row that is inside of the picture, counted in the new one.

@@ -1,13 +1,14 @@
 //! The layers that backbones are made of, built by name and foldable for inference.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{BatchNorm, LayerNorm, LayerNormConfig};
+use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::batch_norm::BatchNorm;
 use crate::builder::{Builder, Init};
 
 /// Padding of the edges of images before convolutions and pools, which differs between libraries where a layer moves by
@@ -145,7 +146,7 @@ impl ConvBn {
     pub fn build(builder: &mut Builder<'_>, conv: &str, bn: &str, spec: ConvSpec) -> Self {
         let output = spec.channels[1];
         let conv = Conv::build(builder, conv, spec);
-        Self { conv, bn: builder.batch_norm(bn, output) }
+        Self { conv, bn: BatchNorm::build(builder, bn, output) }
     }
 
     /// B × C × H × W → B × C' × H' × W'

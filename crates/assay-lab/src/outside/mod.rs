@@ -13,5 +13,5 @@ pub use data_report::{DataReport, check_data};
 pub use inspect::{GuessReport, TensorReport, WeightsReport, convert_weights, inspect_weights};
 pub use labelled::{LabelledImages, Labels};
 pub use pictures::Pictures;
-pub use task_data::{ShardImages, TaskData, prepare};
+pub use task_data::{ShardImages, TaskData, decoded, prepare};
 pub use weights::{CheckpointPlace, FileFacts, audit};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use assay_data::{Color, ImageSpec};
 use assay_engine::Output;
-use assay_nn::{FeaturePoint, ImageSize};
+use assay_nn::{Backbone, FeaturePoint, ImageSize, InputSpec};
 
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
@@ -186,6 +186,12 @@ impl Planner<'_> {
         }
         self.features.insert(memo, known);
         Ok(outputs)
+    }
+
+    /// The network of a model, for images of a task.
+    pub(super) fn network(&mut self, names: Names<'_>) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        let ModelRecipe { backbone, input, point, .. } = self.model(names, None)?;
+        Ok((backbone, input, point))
     }
 
     /// A model as far as it matters to its features of the images of a task.

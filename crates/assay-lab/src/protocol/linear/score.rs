@@ -6,10 +6,8 @@ use serde::Serialize;
 use super::choose::Choice;
 use super::fit::FittedProbe;
 use super::probe::scaled;
-use crate::outside::{LabelledImages, Labels};
-use crate::results::{
-    CalibrationRule, Evaluation, Exhibit, Items, PerItem, Predictions, Resampling, judge_classes, judge_multi_label,
-};
+use crate::outside::LabelledImages;
+use crate::results::{CalibrationRule, Evaluation, Predictions, Resampling, evaluate_logits};
 use crate::spec::Metric;
 use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
@@ -51,26 +49,12 @@ impl Step<Runtime> for ScoreProbe {
         let table = FeatureTable::rows(context, &self.features, test)?;
         anyhow::ensure!(table.dim == linear.dim(), "the classifier is for features of another length");
         let logits = linear.logits(&scaled(table.values, table.dim, self.normalize));
-        let judged = match &test.labels {
-            Labels::Classes(truth) => {
-                let rule = (temperature, self.calibration);
-                judge_classes(&logits, truth, &test.classes, self.metric, rule, self.resampling)
-            }
-            Labels::MultiLabel(shown) => judge_multi_label(&logits, shown, &test.classes, self.metric, self.resampling),
-        };
-        let digest = |place: usize| match judged.over {
-            Items::Classes => PerItem::class_digest(test.classes[place]),
-            _ => test.images[place],
-        };
-        let (digests, values) = judged.items.iter().map(|(place, value)| (digest(*place), *value)).unzip();
-        let mut exhibits = judged.exhibits;
-        exhibits.push(Exhibit::Predictions(Predictions {
+        let predictions = Predictions {
             images: test.images.clone(),
             labels: test.labels.clone(),
             classes: test.classes.clone(),
             logits,
-        }));
-        let per_item = PerItem { over: judged.over, digests, values };
-        Evaluation::new(self.metric.id(), judged.measures, Some(per_item), exhibits)
+        };
+        evaluate_logits(predictions, self.metric, (temperature, self.calibration), self.resampling, Vec::new())
     }
 }
