@@ -4,9 +4,9 @@ use assay_stats::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::augment::Shapes;
 use crate::decode::Picture;
-use crate::preprocess::crop;
-use crate::resize::{Filter, resize};
+use crate::resize::{Filter, Pillow, resize};
 use crate::size::Size;
 
 /// `torchvision.transforms.RandomResizedCrop` and then `RandomHorizontalFlip`: a window of random area and shape, cut out,
@@ -28,34 +28,6 @@ impl Default for RandomResizedCrop {
     }
 }
 
-/// Source of random numbers, so that those of another library can be replayed.
-trait Draws {
-    fn uniform(&mut self, low: f64, high: f64) -> f64;
-    fn below(&mut self, n: usize) -> usize;
-}
-
-impl Draws for Stream {
-    fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        Self::uniform(self, low, high)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        Self::below(self, n)
-    }
-}
-
-/// A part of a picture, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    left: usize,
-    top: usize,
-    width: usize,
-    height: usize,
-}
-
-/// Windows that are drawn before the centre is taken instead.
-const TRIES: u32 = 10;
-
 impl RandomResizedCrop {
     /// Says what is wrong with the parameters, if anything is.
     pub fn invalid_because(&self) -> Option<&'static str> {
@@ -71,43 +43,18 @@ impl RandomResizedCrop {
         }
     }
 
-    /// Draws a view of `picture` of the given size. A picture that is resized is resized by `filter`.
-    pub fn draw(&self, picture: &Picture, size: Size, filter: Filter, stream: &mut Stream) -> Picture {
-        let Window { left, top, width, height } = self.window(picture.width, picture.height, stream);
-        let part = crop(picture, (left as isize, top as isize), (width, height), 0);
-        let view = resize(&part, size.width as usize, size.height as usize, filter);
-        if stream.chance(self.flip) { view.flipped() } else { view }
-    }
-
-    fn window(&self, width: usize, height: usize, draws: &mut impl Draws) -> Window {
-        let area = (width * height) as f64;
-        let shapes = (libm::log(self.ratio.0), libm::log(self.ratio.1));
-        for _ in 0..TRIES {
-            let area = area * draws.uniform(self.scale.0, self.scale.1);
-            let shape = libm::exp(draws.uniform(shapes.0, shapes.1));
-            // Halves are rounded to even, as by Python's `round`.
-            let side = |square: f64| square.sqrt().round_ties_even() as usize;
-            let (w, h) = (side(area * shape), side(area / shape));
-            if (1..=width).contains(&w) && (1..=height).contains(&h) {
-                let top = draws.below(height - h + 1);
-                return Window { left: draws.below(width - w + 1), top, width: w, height: h };
-            }
-        }
-        self.center(width, height)
-    }
-
-    /// The whole picture, or the largest window in its centre whose shape is allowed.
-    fn center(&self, width: usize, height: usize) -> Window {
-        let shape = width as f64 / height as f64;
-        let (w, h) = if shape < self.ratio.0 {
-            (width, (width as f64 / self.ratio.0).round_ties_even() as usize)
-        } else if shape > self.ratio.1 {
-            ((height as f64 * self.ratio.1).round_ties_even() as usize, height)
-        } else {
-            (width, height)
-        };
-        let (w, h) = (w.clamp(1, width), h.clamp(1, height));
-        Window { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
+    /// Draws a view of `picture` of the given size.
+    pub fn draw(
+        &self,
+        picture: &Picture,
+        size: Size,
+        (filter, pillow): (Filter, Pillow),
+        stream: &mut Stream,
+    ) -> Picture {
+        let shapes = Shapes { scale: self.scale, ratio: self.ratio };
+        let part = picture.cropped(shapes.crop((picture.width, picture.height), stream));
+        let view = resize(&part, size.width as usize, size.height as usize, filter, pillow);
+        if stream.chance(self.flip) { view.mirrored() } else { view }
     }
 }
 
@@ -115,39 +62,12 @@ impl RandomResizedCrop {
 mod tests {
     use super::*;
 
-    /// Replays numbers: shares of the range of a uniform draw, and integers.
-    struct Script(Vec<f64>);
-
-    impl Draws for Script {
-        fn uniform(&mut self, low: f64, high: f64) -> f64 {
-            low + (high - low) * self.0.remove(0)
-        }
-
-        fn below(&mut self, n: usize) -> usize {
-            let drawn = self.0.remove(0) as usize;
-            assert!(drawn < n, "{drawn} of {n}");
-            drawn
-        }
-    }
-
-    #[test]
-    fn windows_are_those_of_torchvision() {
-        // `RandomResizedCrop.get_params` with these draws: see tests/reference/random_resized_crop.py.
-        let reference: Vec<(usize, usize, Vec<f64>, [usize; 4])> =
-            serde_json::from_str(include_str!("../../../tests/reference/random_resized_crop.json")).unwrap();
-        assert!(reference.len() > 20);
-        for (width, height, draws, [left, top, w, h]) in reference {
-            let window = RandomResizedCrop::default().window(width, height, &mut Script(draws.clone()));
-            assert_eq!(window, Window { left, top, width: w, height: h }, "{width}×{height} {draws:?}");
-        }
-    }
-
     #[test]
     fn a_view_is_a_part_of_the_picture_and_the_same_for_the_same_seed() {
         let data: Vec<u8> = (0..40 * 30).map(|i| (i % 40 * 6) as u8).collect();
         let picture = Picture { width: 40, height: 30, channels: 1, data };
         let draw = |seed, crop: RandomResizedCrop| {
-            crop.draw(&picture, Size::square(8), Filter::Bicubic, &mut Stream::new("t", &[seed]))
+            crop.draw(&picture, Size::square(8), (Filter::Bicubic, Pillow::V12), &mut Stream::new("t", &[seed]))
         };
         let crop = RandomResizedCrop::default();
         assert_eq!(draw(1, crop).data, draw(1, crop).data);

@@ -34,6 +34,8 @@ pub struct Planned {
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// What was taken from where weights come from, for a person: which activation function a network has, for example.
+    pub notes: Vec<String>,
     tasks: HashMap<String, Arc<TaskData>>,
     /// The file, to find places in.
     pub document: Document,
@@ -86,7 +88,7 @@ impl Lab {
         let mut planner = Planner::new(&self.experiment, &facts);
         let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
         let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
-        let Finished { plan, trained, tasks, shared_images, warnings: found } = planner.finish(&cells);
+        let Finished { plan, trained, tasks, shared_images, warnings: found, notes } = planner.finish(&cells);
         let mut warnings = self.experiment.document.notes();
         warnings.extend(found);
         if let Err(error) = facts.save() {
@@ -95,7 +97,7 @@ impl Lab {
         }
         let document = self.experiment.document;
         if document.problems.is_empty() {
-            Ok(Planned { plan, cells, shared_images, trained, warnings, tasks, document })
+            Ok(Planned { plan, cells, shared_images, trained, warnings, notes, tasks, document })
         } else {
             Err(document.problems.into_list())
         }

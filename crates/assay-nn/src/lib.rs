@@ -29,12 +29,12 @@ mod layers;
 mod train;
 
 pub use assay_weights::{
-    AuditError, Checkpoint, CheckpointError, Dtype, Found, Naming, RawTensor, TensorFilter, TensorShape, Wanted,
-    select, to_safetensors,
+    AuditError, Checkpoint, CheckpointError, Choice, Choices, Dtype, Found, Naming, RawTensor, TensorFilter,
+    TensorShape, Unfit, Wanted, choices, find, select, to_safetensors,
 };
 pub use backbone::{
-    Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2, Net, Pool,
-    Positions, ResNet, ResNetBlock, StageInfo, ViT, ViTSize,
+    Activation, Backbone, CONV4_WIDTH, Clip, Config, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2,
+    Net, Origin, Pool, Positions, ResNet, ResNetBlock, Settled, StageInfo, Unsaid, ViT, ViTSize,
 };
 pub use builder::{Builder, Values, random_tensors};
 pub use extract::{Extractor, extract};

@@ -66,7 +66,8 @@ fn what_only_pretraining_needs_is_passed_over() {
         r#"{ "ViT": { "size": { "Custom": { "width": 24, "depth": 1, "heads": 3 } }, "patch": 8, "trained_at": 32 } }"#;
     let backbone: Backbone = serde_json::from_str(spec).unwrap();
     let wanted = backbone.wanted();
-    let mut checkpoint = Checkpoint { format: "test", container: None, tensors: hashed_tensors(&backbone) };
+    let mut checkpoint =
+        Checkpoint { format: "test", container: None, tensors: hashed_tensors(&backbone), unread: Default::default() };
     let extra = checkpoint.tensors["norm.weight"].clone();
     for name in ["mask_token", "decoder_embed.weight", "decoder_blocks.0.norm1.weight", "head.weight"] {
         checkpoint.tensors.insert(name.to_owned(), extra.clone());

@@ -211,7 +211,7 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         }
         let layer = spec.backbone.classifier();
         let found = match self.planner.weights(model)? {
-            Ready::File(facts) => facts.with_head,
+            Ready::File(facts, _) => facts.with_head,
             _ => None,
         };
         found.zip(layer).ok_or_else(|| {

@@ -1,15 +1,17 @@
 //! Inputs of evaluations: the samples of a task, weights, features.
 
 use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use assay_data::{Color, ImageSpec};
+use anyhow::Context as _;
+use assay_data::{Color, HubCache, ImageSpec, RepoKind};
 use assay_engine::Output;
-use assay_nn::{Backbone, FeaturePoint, ImageSize, InputSpec};
+use assay_nn::{Backbone, Checkpoint, FeaturePoint, ImageSize, InputSpec, Unsaid};
 
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
-use crate::spec::{Method, ModelSpec, TrainedWeights, Weights};
+use crate::spec::{FileWeights, HubWeights, Method, ModelSpec, TrainedWeights, Weights};
 use crate::steps::{
     Arithmetic, ExtractShard, Features, ModelRecipe, Names, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
     WrittenIn,
@@ -20,7 +22,8 @@ use crate::steps::{
 pub(super) enum Ready {
     None,
     Random(u64),
-    File(FileFacts),
+    /// With the backbone, of which nothing is left open.
+    File(FileFacts, Backbone),
     Trained(Output<WeightsArtifact>),
 }
 
@@ -29,7 +32,7 @@ impl From<Ready> for WeightsRecipe {
         match ready {
             Ready::None => Self::None,
             Ready::Random(seed) => Self::Random(seed),
-            Ready::File(facts) => Self::Tensors(facts.backbone),
+            Ready::File(facts, _) => Self::Tensors(facts.backbone),
             Ready::Trained(output) => Self::Trained(output),
         }
     }
@@ -91,12 +94,79 @@ impl Planner<'_> {
         Ok(match &model.weights {
             None => Ready::None,
             Some(Weights::Random { seed }) => Ready::Random(*seed),
-            Some(Weights::File(file)) => Ready::File(
-                audit(file, &model.backbone, self.facts)
-                    .map_err(|problem| PlanError::wrong(format!("{at}.path"), problem.message, problem.help))?,
-            ),
+            Some(Weights::File(file)) => self.from_file(name, file, &format!("{at}.path"))?,
+            Some(Weights::Hub(weights)) => {
+                let at = format!("{at}.repo");
+                let path = in_hub(&self.experiment.hub, weights)
+                    .map_err(|error| PlanError::unavailable(&at, format!("{error:#}")))?;
+                self.from_file(name, &weights.at(path), &at)?
+            }
+            Some(Weights::TorchHub(weights)) => {
+                let at = format!("{at}.file");
+                let path = in_torch_hub(self.experiment.torch_hub.as_deref(), &weights.file)
+                    .map_err(|message| PlanError::unavailable(&at, message))?;
+                self.from_file(name, &weights.at(path), &at)?
+            }
             Some(Weights::Trained(trained)) => Ready::Trained(self.train(name, model, trained)?),
         })
+    }
+
+    /// The weights of a model from a file that is there; `at` is where it is written.
+    fn from_file(&mut self, name: &str, file: &FileWeights, at: &str) -> Result<Ready, PlanError> {
+        let model = &self.experiment.models[name];
+        let facts = audit(file, &model.backbone, self.facts)
+            .map_err(|problem| PlanError::wrong(at, problem.message, problem.help))?;
+        let backbone = self.settled(name, model, file, &facts)?;
+        self.compare(name, model, &facts);
+        Ok(Ready::File(facts, backbone))
+    }
+
+    /// Compares a model with what the files beside its weights say.
+    fn compare(&mut self, name: &str, model: &ModelSpec, facts: &FileFacts) {
+        let declared = &facts.declared;
+        self.notes.extend(declared.notes().iter().map(|note| format!("model {name:?}: {note}")));
+        if let Some(method) = &declared.quantized {
+            self.warn_of_model(name, &format!("config.json says that its weights were rounded ({method})"));
+        }
+        if let Some((mean, std, file)) = &declared.normalization {
+            let (taken, said) = (model.input_as_declared(mean, std), (mean, std));
+            let is_close =
+                |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
+            if !(is_close(&taken.mean, said.0) && is_close(&taken.std, said.1)) {
+                let what = format!(
+                    "`normalization` is {:?} and {:?}, and {file} says {mean:?} and {std:?}",
+                    taken.mean, taken.std
+                );
+                self.warn_of_model(name, &what);
+            }
+        }
+        self.declared.insert(name.to_owned(), declared.clone());
+    }
+
+    /// The way from pixels to the input of a model whose weights have been looked at.
+    fn input(&self, name: &str) -> InputSpec {
+        let model = &self.experiment.models[name];
+        match self.declared.get(name).and_then(|declared| declared.normalization.as_ref()) {
+            Some((mean, std, _)) => model.input_as_declared(mean, std),
+            None => model.input(),
+        }
+    }
+
+    /// The backbone of a model with what its tensors do not say.
+    fn settled(
+        &mut self,
+        name: &str,
+        model: &ModelSpec,
+        file: &FileWeights,
+        facts: &FileFacts,
+    ) -> Result<Backbone, PlanError> {
+        let settled = model.backbone.settled(&facts.origin).map_err(|Unsaid { question, help }| {
+            let at = Names { model: name, ..Names::default() }.path(WrittenIn::Backbone);
+            PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
+        })?;
+        self.notes.extend(settled.notes.iter().map(|note| format!("model {name:?}: {note}")));
+        settled.contradictions.iter().chain(&facts.warnings).for_each(|what| self.warn_of_model(name, what));
+        Ok(settled.backbone)
     }
 
     fn train(
@@ -130,7 +200,7 @@ impl Planner<'_> {
         let all: Vec<u32> = (0..images as u32).collect();
         let classes: Vec<u32> = (0..data.manifest.classes.len() as u32).collect();
         let step = TrainBackbone {
-            backbone: model.backbone.clone(),
+            backbone: model.backbone.settled_for_new_weights(),
             input: model.input(),
             image,
             images: data.shards.clone(),
@@ -204,9 +274,50 @@ impl Planner<'_> {
                 Some("change `image`, or leave the pair out with `exclude`".to_owned()),
             )
         })?;
-        let weights = self.weights(names.model)?.into();
+        let weights = self.weights(names.model)?;
+        let backbone = match &weights {
+            Ready::File(_, backbone) => backbone.clone(),
+            _ => model.backbone.settled_for_new_weights(),
+        };
         let point = point.cloned().or_else(|| model.point().ok()).unwrap_or(FeaturePoint::END);
-        Ok(ModelRecipe { backbone: model.backbone.clone(), weights, input: model.input(), point })
+        Ok(ModelRecipe { backbone, weights: weights.into(), input: self.input(names.model), point })
+    }
+}
+
+/// The weights file of a repository in the cache of the hub.
+fn in_hub(hub: &HubCache, weights: &HubWeights) -> anyhow::Result<PathBuf> {
+    let snapshot = hub.find(RepoKind::Model, &weights.repo, weights.revision.as_deref())?;
+    let repo = &weights.repo;
+    if let Some(name) = &weights.file {
+        let missing = || format!("{name} of {repo} is not in {}: download it", snapshot.folder.display());
+        return snapshot.file(name)?.with_context(missing);
+    }
+    let files = snapshot.files()?;
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let chosen = Checkpoint::among(&names).map_err(|all| match all.is_empty() {
+        true => anyhow::anyhow!("{} of {repo} holds no weights: download them", snapshot.folder.display()),
+        false => {
+            anyhow::anyhow!("{repo} holds several weights files: say which one is meant by `file`: {}", all.join(", "))
+        }
+    })?;
+    let path = files.iter().find(|(name, _)| name == chosen).map(|(_, path)| path.clone());
+    path.context("the file that was chosen is one of them")
+}
+
+/// A file in the cache of `torch.hub`.
+fn in_torch_hub(folder: Option<&Path>, file: &str) -> Result<PathBuf, String> {
+    let mut parts = Path::new(file).components();
+    if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+        return Err(format!("{file:?} is not the name of a file"));
+    }
+    let folder = folder.ok_or("there is no home folder to look for the cache of torch.hub in: set TORCH_HOME")?;
+    let path = folder.join(file);
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(format!(
+            "{} does not exist (nothing is downloaded here; TORCH_HOME names another folder)",
+            path.display()
+        )),
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use assay_engine::{Digest, Facts, Output, Plan, WrittenAt};
 
 use self::inputs::Ready;
-use crate::outside::TaskData;
+use crate::outside::{Declared, TaskData};
 use crate::results::{LeftOut, PlannedCell};
 use crate::spec::{Cell, Experiment};
 use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
@@ -41,6 +41,11 @@ pub(crate) struct Planner<'a> {
     /// Places where steps are written, by their kind and the names that matter to it.
     written: HashMap<String, Vec<WrittenAt>>,
     warnings: Vec<String>,
+    notes: Vec<String>,
+    /// Warnings that belong beside the results of a model, by its name.
+    of_models: HashMap<String, Vec<String>>,
+    /// What the files beside the weights of a model say, by its name.
+    declared: HashMap<String, Declared>,
 }
 
 /// Result of a planner.
@@ -54,6 +59,8 @@ pub(crate) struct Finished {
     pub shared_images: HashSet<Digest>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// What was taken for granted, for a person.
+    pub notes: Vec<String>,
 }
 
 impl<'a> Planner<'a> {
@@ -70,7 +77,17 @@ impl<'a> Planner<'a> {
             readers: HashMap::new(),
             written: HashMap::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
+            of_models: HashMap::new(),
+            declared: HashMap::new(),
         }
+    }
+
+    /// Takes note of what is told now and beside every result of a model.
+    fn warn_of_model(&mut self, name: &str, what: &str) {
+        let warning = format!("model {name:?}: {what}");
+        self.of_models.entry(name.to_owned()).or_default().push(warning.clone());
+        self.warnings.push(warning);
     }
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
@@ -95,7 +112,8 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits })
+        let warnings = self.of_models.get(&cell.model).cloned().unwrap_or_default();
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings })
     }
 
     /// Ends planning: `cells` are what is wanted.
@@ -105,7 +123,14 @@ impl<'a> Planner<'a> {
         let mut trained: Vec<_> = self.weights.into_iter().filter_map(of).collect();
         trained.sort_by(|a, b| a.0.cmp(&b.0));
         let shared_images = self.readers.into_iter().filter(|(_, count)| *count > 1).map(|(shard, _)| shard).collect();
-        Finished { plan: self.plan, trained, tasks: self.tasks, shared_images, warnings: self.warnings }
+        Finished {
+            plan: self.plan,
+            trained,
+            tasks: self.tasks,
+            shared_images,
+            warnings: self.warnings,
+            notes: self.notes,
+        }
     }
 
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {

@@ -239,9 +239,13 @@ mod tests {
         let file = dir.path().join("e.ron");
         std::fs::write(&file, FILE).unwrap();
         // The left half of every mask is class 0, the right half class 1.
-        let mask = image::GrayImage::from_fn(28, 28, |x, _| image::Luma([u8::from(x >= 14)]));
-        mask.save(dir.path().join("mask.png")).unwrap();
-        let digest = blake3::hash(&std::fs::read(dir.path().join("mask.png")).unwrap());
+        let mask: Vec<u8> = (0..28 * 28).map(|i| u8::from(i % 28 >= 14)).collect();
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 28, 28);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&mask).unwrap();
+        std::fs::write(dir.path().join("mask.png"), &bytes).unwrap();
+        let digest = blake3::hash(&bytes);
         let (experiment, _) = Experiment::load(&file, &[], Environment::default(), false, ProtocolSpec::check);
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let facts = Facts::open(store.facts_folder());
@@ -256,7 +260,8 @@ mod tests {
         let mut planner = Planner::new(&experiment, &facts);
         let cell = Cell { model: "pixels".into(), task: "t".into(), protocol: "knn".into() };
         let output = protocol.plan(&mut CellPlan::new(&mut planner, &cell, data)).map_err(|error| error.message)?;
-        let planned = crate::results::PlannedCell { cell, evaluation: Ok(output), exhibits: Vec::new() };
+        let planned =
+            crate::results::PlannedCell { cell, evaluation: Ok(output), exhibits: Vec::new(), warnings: Vec::new() };
         let plan = planner.finish(&[planned]).plan;
         let device = open(DeviceChoice::Cpu).unwrap();
         let options = Options {

@@ -18,6 +18,8 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
+    /// What planning found that belongs beside the result.
+    pub warnings: Vec<String>,
 }
 
 /// Why a cell is not evaluated.
@@ -61,7 +63,7 @@ pub struct ResultCell {
     pub step: Option<(String, PathBuf)>,
     /// State of the evaluation.
     pub state: CellState,
-    /// Warnings of the steps that the evaluation comes from.
+    /// Warnings of planning, and of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
 }
 
@@ -161,7 +163,8 @@ impl ResultCell {
             Ok(Some(entry)) => state_of(&entry),
             Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
         };
-        let (state, warnings) = seen_already.of(output.key()).unwrap_or_else(read);
+        let (state, of_steps) = seen_already.of(output.key()).unwrap_or_else(read);
+        let warnings = planned.warnings.iter().cloned().chain(of_steps).collect();
         Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings }
     }
 }

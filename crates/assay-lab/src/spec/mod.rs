@@ -11,5 +11,8 @@ mod task;
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
 pub use metric::Metric;
-pub use model::{About, FileWeights, Method, ModelSpec, Normalization, Polarity, TrainedWeights, Weights};
+pub use model::{
+    About, FileWeights, HubWeights, Method, ModelSpec, Normalization, Polarity, TorchHubWeights, TrainedWeights,
+    Weights,
+};
 pub use task::{OnBadImage, TaskSpec};

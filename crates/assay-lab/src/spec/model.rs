@@ -1,5 +1,7 @@
 //! Models: a backbone, its weights, and what it expects as input.
 
+use std::path::PathBuf;
+
 use assay_config::UserPath;
 use assay_data::augment::Views;
 use assay_nn::{Backbone, FeaturePoint, InputSpec, Pool, Range};
@@ -69,8 +71,13 @@ pub enum Weights {
         seed: u64,
     },
     /// Weights from a file: of torch (`.pth`, `.pth.tar`, `.th`), `.safetensors` (of several, the index), `.npz`, a
-    /// pickle of arrays, or a TensorFlow checkpoint (its `.index`).
+    /// pickle of arrays, or a TensorFlow checkpoint (its `.index`); of several files, their `.index.json` or their folder.
     File(FileWeights),
+    /// Weights of a repository of the Hugging Face hub that is in the local cache; nothing is downloaded. Its own
+    /// `preprocessor_config.json` or timm's `pretrained_cfg` says the usual normalisation.
+    Hub(HubWeights),
+    /// Weights that `torch.hub` has downloaded, in its local cache.
+    TorchHub(TorchHubWeights),
     /// Weights that Assay trains itself, before anything that needs them.
     Trained(TrainedWeights),
 }
@@ -81,8 +88,7 @@ pub enum Weights {
 pub struct FileWeights {
     /// Path of the file.
     pub path: UserPath,
-    /// Key of the state dict in a torch file. Default: the first of the usual ones (`state_dict`, `model`, …) that
-    /// fits.
+    /// Key of the state dict in a torch file; `""` is the file as a whole. Default: the only one that holds the backbone.
     #[serde(default)]
     pub container: Option<String>,
     /// Prefix of the names of the backbone's tensors, such as `"module.encoder_q."`. Default: guessed.
@@ -96,6 +102,68 @@ pub struct FileWeights {
     /// `[]`.
     #[serde(default)]
     pub rename: Vec<(String, String)>,
+}
+
+/// Weights in the local cache of the Hugging Face hub.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HubWeights {
+    /// Name of the repository, such as `"timm/resnet50.a1_in1k"`.
+    pub repo: String,
+    /// Branch, tag or commit. Default: `"main"`, as it was when it was downloaded.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Name of the weights file in the repository. Default: `model.safetensors` or what else is usual, else the only one.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// As of `File`. Default: the only one that holds the backbone.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// As of `File`. Default: guessed.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// As of `File`. Default: `[]`.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// As of `File`. Default: `[]`.
+    #[serde(default)]
+    pub rename: Vec<(String, String)>,
+}
+
+/// Weights in the local cache of `torch.hub`: `hub/checkpoints` of `TORCH_HOME`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TorchHubWeights {
+    /// Name of the file, such as `"resnet50-11ad3fa6.pth"`.
+    pub file: String,
+    /// As of `File`. Default: the only one that holds the backbone.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// As of `File`. Default: guessed.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// As of `File`. Default: `[]`.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// As of `File`. Default: `[]`.
+    #[serde(default)]
+    pub rename: Vec<(String, String)>,
+}
+
+impl HubWeights {
+    /// The weights as a file that has been found.
+    pub fn at(&self, path: PathBuf) -> FileWeights {
+        let Self { container, prefix, drop, rename, .. } = self.clone();
+        FileWeights { path: UserPath(path), container, prefix, drop, rename }
+    }
+}
+
+impl TorchHubWeights {
+    /// The weights as a file that has been found.
+    pub fn at(&self, path: PathBuf) -> FileWeights {
+        let Self { container, prefix, drop, rename, .. } = self.clone();
+        FileWeights { path: UserPath(path), container, prefix, drop, rename }
+    }
 }
 
 /// Weights trained here.
@@ -167,8 +235,8 @@ fn projection() -> u32 {
 /// Mean and standard deviation of input channels.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
-    /// Normalisation that the backbone is usually trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip`,
-    /// `ImageNet` for all others.
+    /// Normalisation that the model's own configuration beside its weights names; else the one that the backbone is usually
+    /// trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip`, `ImageNet` for all others.
     #[default]
     Usual,
     /// No normalisation.
@@ -217,6 +285,14 @@ impl ModelSpec {
         InputSpec { range: self.range, invert: self.polarity == Polarity::Inverted, mean, std }
     }
 
+    /// The way from pixels to the network's input, where the model's own configuration names this mean and standard deviation.
+    pub fn input_as_declared(&self, mean: &[f32], std: &[f32]) -> InputSpec {
+        match self.normalization {
+            Normalization::Usual => InputSpec { mean: mean.to_vec(), std: std.to_vec(), ..self.input() },
+            _ => self.input(),
+        }
+    }
+
     /// The point of the network where features are taken.
     ///
     /// # Errors
@@ -233,7 +309,8 @@ impl ModelSpec {
         }
         match (&self.backbone, &self.weights) {
             (Backbone::Pixels, Some(_)) => at.field("weights").problem("`Pixels` has no weights", "leave this out"),
-            (Backbone::Pixels, None) | (_, Some(Weights::Random { .. } | Weights::File(_))) => {}
+            (Backbone::Pixels, None)
+            | (_, Some(Weights::Random { .. } | Weights::File(_) | Weights::Hub(_) | Weights::TorchHub(_))) => {}
             (backbone, None) => at.problem(
                 &format!("`{}` needs weights", backbone.name()),
                 "add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`",

@@ -1,6 +1,6 @@
 //! Tasks: a dataset, which part of it, and how its images are prepared.
 
-use assay_data::{Color, Filter, ImageSpec, ImageStep, Resize, Size, Split, Subset};
+use assay_data::{Color, Filter, ImageSpec, ImageStep, Pillow, Resize, Size, Split, Subset};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -48,6 +48,9 @@ pub struct ImageOptions {
     /// Steps before the resize, in order, such as `[Stretch(256, 256, Bicubic)]`. Default: `[]`.
     #[serde(default)]
     pub before: Vec<ImageStep>,
+    /// Pillow whose order of rows and columns resizes follow. Default: `V12`.
+    #[serde(default)]
+    pub pillow: Pillow,
 }
 
 fn bilinear() -> Filter {
@@ -92,11 +95,11 @@ pub enum OnBadImage {
 impl TaskSpec {
     /// The whole preparation of an image, up to 8-bit pixels.
     pub fn image(&self) -> ImageSpec {
-        let ImageOptions { size, resize, filter, crop, color, ref before } = self.image;
+        let ImageOptions { size, resize, filter, crop, color, ref before, pillow } = self.image;
         // A filter that is not used must not be in a key.
         let filter = if resize == Resize::None { Filter::Nearest } else { filter };
         let (crop, size) = (Size::square(crop.unwrap_or(size)), Size::square(size));
-        ImageSpec::new(color, resize, size, filter, crop, before.clone())
+        ImageSpec::new(color, resize, size, filter, crop, before.clone()).with_pillow(pillow)
     }
 
     /// The part of the dataset that is used.

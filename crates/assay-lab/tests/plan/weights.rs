@@ -134,3 +134,53 @@ fn two_files_with_the_same_tensors_are_one_model() {
     score/one/rgb/knn = score/two/rgb/knn  knn  <- features/one/rgb/1
     ");
 }
+
+/// Which activation function a CLIP has is in no tensor: it is written, said by a file, or asked for.
+#[test]
+fn what_tensors_do_not_say_is_asked_for() {
+    let clip =
+        |more: &str| format!("Clip(size: Custom(width: 12, depth: 1, heads: 2), patch: 16, trained_at: 32{more})");
+    let backbone = r#"{"Clip":{"size":{"Custom":{"width":12,"depth":1,"heads":2}},"patch":16,"trained_at":32}}"#;
+    let mut all = tensors(&serde_json::from_str(backbone).unwrap());
+    let plain = file_of(&all);
+    for name in ["input_resolution", "context_length", "vocab_size"] {
+        all.insert(name.to_owned(), zeros(&[1]));
+    }
+    all = all
+        .into_iter()
+        .map(|(n, t)| (if n.contains('_') && n.len() < 17 && t.shape == [1] { n } else { format!("visual.{n}") }, t))
+        .collect();
+    let openai = file_of(&all);
+    let (quick, gelu) = (r#"{"model_cfg": {"quick_gelu": true}}"#, r#"{"vision_config": {"hidden_act": "gelu"}}"#);
+    // Written; the file; a configuration beside it → in the recipe; note; warning. `None` is a question.
+    for (written, bytes, config, expected) in [
+        ("", &plain, None, None),
+        (", activation: QuickGelu", &plain, None, Some(("", 0, 0))),
+        (", activation: Gelu", &plain, None, Some(("Gelu", 0, 0))),
+        ("", &openai, None, Some(("", 1, 0))),
+        (", activation: Gelu", &openai, None, Some(("Gelu", 0, 1))),
+        ("", &plain, Some(("open_clip_config.json", quick)), Some(("", 1, 0))),
+        ("", &plain, Some(("config.json", gelu)), Some(("Gelu", 1, 0))),
+        (", activation: GeluTanh", &plain, Some(("config.json", gelu)), Some(("GeluTanh", 0, 1))),
+        ("", &plain, Some(("config.json", "{}")), None),
+        ("", &plain, Some(("config.json", "{")), None),
+    ] {
+        let mut place = model(&clip(written), "").file("w.safetensors", bytes);
+        if let Some((name, text)) = config {
+            place = place.file(name, text);
+        }
+        let found = place.planned(&[], false).ok().map(|planned| {
+            let recipe = planned.plan.nodes().find(|node| node.kind == "features").unwrap().recipe();
+            let activation = recipe.split(r#""activation":""#).nth(1).and_then(|rest| rest.split('"').next());
+            (activation.unwrap_or_default().to_owned(), planned.notes.len(), planned.warnings.len())
+        });
+        let expected = expected.map(|(activation, notes, warnings)| (activation.to_owned(), notes, warnings));
+        assert_eq!(found, expected, "{written} {config:?}");
+    }
+    let asked = model(&clip(""), "").file("w.safetensors", &plain).plan();
+    assert!(
+        asked.contains("QuickGelu (OpenAI's weights")
+            && asked.contains("help: write it as `backbone: Clip(activation:"),
+        "{asked}"
+    );
+}

@@ -14,6 +14,7 @@ mod pixels;
 mod point;
 mod positions;
 mod resnet;
+mod unsaid;
 mod vit;
 
 use burn::module::Module;
@@ -35,6 +36,7 @@ pub use mobilenet::MobileNetV2;
 pub use point::{FeaturePoint, Pool};
 pub use positions::Positions;
 pub use resnet::{ResNet, ResNetBlock};
+pub use unsaid::{Activation, Config, Origin, Settled, Unsaid};
 pub use vit::{Clip, DinoV2, ViT, ViTSize};
 
 /// Network that turns an image into features, without its classifier.
@@ -108,7 +110,15 @@ impl Backbone {
     pub fn known() -> Vec<Self> {
         let vit = |size, patch| ViT { size, patch, trained_at: 224, positions: Positions::default() };
         let dino_v2 = |size, registers| DinoV2 { size, registers, patch: 14, trained_at: 518, positions: None };
-        let clip = |patch| Clip { size: ViTSize::Base, patch, trained_at: 224, projected: Some(512) };
+        let clip = |patch| Clip {
+            size: ViTSize::Base,
+            patch,
+            trained_at: 224,
+            projected: Some(512),
+            activation: None,
+            epsilon: None,
+            positions: None,
+        };
         let mut all = vec![
             Self::ResNet20,
             Self::ResNet32,

@@ -4,20 +4,23 @@
 //! follow OpenAI (`class_embedding`, `transformer.resblocks.N`, …). Hugging Face's are translated in `names`. What an experiment
 //! says of them is in `spec`.
 
+mod settle;
 mod spec;
 
 use burn::module::{Module, Param, ParamId};
 use burn::nn::LayerNorm;
-use burn::tensor::activation::{gelu, sigmoid, softmax};
+use burn::tensor::activation::{gelu, gelu_approximate, sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 
 use super::architecture::{Network, after_steps};
 use super::point::{FeaturePoint, Pool, pool_tokens};
 use super::positions::{Positions, resize};
+use super::unsaid::Activation;
 use crate::builder::{Builder, Init};
 use crate::input::ImageSize;
 use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
 
+pub use settle::settle_clip;
 use spec::Kind;
 pub use spec::{Clip, DinoV2, Spec, ViT, ViTSize};
 
@@ -50,7 +53,8 @@ struct Block {
     shrink: Linear,
     scales: Option<[Param<Tensor<1>>; 2]>,
     heads: usize,
-    is_quick: bool,
+    #[module(skip)]
+    activation: Activation,
 }
 
 /// Names that the original authors have for tensors.
@@ -96,7 +100,7 @@ impl ViTNet {
     fn build(builder: &mut Builder<'_>, spec: &Spec) -> Self {
         let is_clip = spec.kind == Kind::Clip;
         let names = if is_clip { CLIP } else { TIMM };
-        let epsilon = if is_clip { 1e-5 } else { 1e-6 };
+        let epsilon = spec.epsilon;
         let width = spec.shape.width;
         let conv = ConvSpec {
             bias: !is_clip,
@@ -236,8 +240,7 @@ impl Block {
         let shrink = Linear::named(builder, &at(names.mlp[1]), [4 * width, width]);
         let scales = (spec.kind == Kind::DinoV2)
             .then(|| ["ls1.gamma", "ls2.gamma"].map(|scale| builder.parameter(&at(scale), [width], Init::Ones)));
-        let is_quick = spec.kind == Kind::Clip;
-        Self { norms, qkv, out, expand, shrink, scales, heads: spec.shape.heads, is_quick }
+        Self { norms, qkv, out, expand, shrink, scales, heads: spec.shape.heads, activation: spec.activation }
     }
 
     /// B × T × D → B × T × D
@@ -249,7 +252,11 @@ impl Block {
         let attention = self.attention(self.norms[0].forward(x.clone()));
         let x = x + scaled(attention, 0);
         let y = self.expand.forward(self.norms[1].forward(x.clone()));
-        let y = if self.is_quick { y.clone() * sigmoid(y * 1.702) } else { gelu(y) };
+        let y = match self.activation {
+            Activation::Gelu => gelu(y),
+            Activation::QuickGelu => y.clone() * sigmoid(y * 1.702),
+            Activation::GeluTanh => gelu_approximate(y),
+        };
         x + scaled(self.shrink.forward(y), 1)
     }
 

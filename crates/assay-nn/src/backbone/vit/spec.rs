@@ -7,6 +7,7 @@ use super::ViTNet;
 use crate::backbone::architecture::{Architecture, StageInfo};
 use crate::backbone::point::Pool;
 use crate::backbone::positions::Positions;
+use crate::backbone::unsaid::Activation;
 use crate::backbone::{Net, names};
 use crate::builder::Builder;
 use crate::input::ImageSize;
@@ -97,7 +98,7 @@ pub struct DinoV2 {
 }
 
 /// Parameters of the image tower of CLIP. It takes images whose sides are multiples of `patch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Clip {
     /// Size of the network. Default: `Base`.
@@ -114,6 +115,29 @@ pub struct Clip {
     /// projected into it. Default: no projection, as in the linear probes of Radford et al. (2021).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projected: Option<u32>,
+    /// Activation function of its blocks, which no tensor tells: `QuickGelu` for the weights of OpenAI and models of open_clip called
+    /// `…-quickgelu`, `Gelu` for other models of open_clip. Default: what a configuration file beside the weights says; `QuickGelu`
+    /// for OpenAI's own files and for weights that are not from a file; else it has to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Number that is added to variances before their root is taken. Default: what a configuration file beside the weights says,
+    /// else 1e-5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// Interpolation of position embeddings for images of another size than `trained_at`. Default: `BicubicAntialias`, as open_clip
+    /// and timm do; `Bicubic` for weights under the names of Hugging Face, as it does, and for weights that are not from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Positions>,
+}
+
+impl Clip {
+    /// Epsilon of all published ones.
+    pub(super) const EPSILON: f64 = 1e-5;
+
+    /// The same with this activation function. QuickGELU is not written: keys of it are as they were when there was no other.
+    pub(in crate::backbone) fn with_activation(&self, activation: Activation) -> Self {
+        Self { activation: Some(activation).filter(|a| *a != Activation::QuickGelu), ..self.clone() }
+    }
 }
 
 fn patch_14() -> u32 {
@@ -149,6 +173,8 @@ pub struct Spec {
     pub(super) registers: usize,
     pub(super) kind: Kind,
     pub(super) projected: Option<usize>,
+    pub(super) activation: Activation,
+    pub(super) epsilon: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -168,6 +194,8 @@ impl From<&ViT> for Spec {
             registers: 0,
             kind: Kind::Timm,
             projected: None,
+            activation: Activation::Gelu,
+            epsilon: 1e-6,
         }
     }
 }
@@ -183,6 +211,8 @@ impl From<&DinoV2> for Spec {
             registers: spec.registers as usize,
             kind: Kind::DinoV2,
             projected: None,
+            activation: Activation::Gelu,
+            epsilon: 1e-6,
         }
     }
 }
@@ -193,10 +223,12 @@ impl From<&Clip> for Spec {
             shape: spec.size.shape(),
             patch: spec.patch as usize,
             trained_at: spec.trained_at as usize,
-            positions: Positions::Bicubic,
+            positions: spec.positions.unwrap_or_default(),
             registers: 0,
             kind: Kind::Clip,
             projected: spec.projected.map(|n| n as usize),
+            activation: spec.activation.unwrap_or(Activation::QuickGelu),
+            epsilon: spec.epsilon.unwrap_or(Clip::EPSILON),
         }
     }
 }
@@ -286,6 +318,8 @@ impl Architecture for Spec {
             Some("`trained_at` must be at least `patch`, and at most 4096 pixels")
         } else if self.registers > 64 {
             Some("`registers` must be at most 64")
+        } else if !(0.0..=1.0).contains(&self.epsilon) {
+            Some("`epsilon` must be from 0 to 1")
         } else if self.projected.is_some_and(|n| !(1..=8192).contains(&n)) {
             Some("`projected` must be from 1 to 8192")
         } else {

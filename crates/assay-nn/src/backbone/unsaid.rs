@@ -1,0 +1,100 @@
+//! What the tensors of a network do not say: which of several functions of the same shape its authors computed.
+//!
+//! It is written in the experiment, said by a configuration file beside the weights, or follows from where the weights come
+//! from. Where none of these tells and there are several usual answers, nothing is assumed: [`Unsaid`] asks.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Backbone, vit};
+use assay_weights::Checkpoint;
+
+/// Activation function of the hidden layers of a transformer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Activation {
+    /// x·Φ(x), by the error function (Hendrycks & Gimpel 2016), `nn.GELU` of torch. For timm, DINO, MAE and most of open_clip.
+    Gelu,
+    /// x·σ(1.702·x). For the CLIP of OpenAI, and the models of open_clip whose names end in `-quickgelu`.
+    QuickGelu,
+    /// GELU approximated by a hyperbolic tangent, `gelu_pytorch_tanh` of Hugging Face. For SigLIP.
+    GeluTanh,
+}
+
+/// What is known of the origin of weights, besides shapes and values of tensors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Library whose names the tensors have, where those are not the backbone's own.
+    pub naming: Option<String>,
+    /// True if the file holds what only OpenAI's own files of CLIP hold: `input_resolution`, `context_length`, `vocab_size`.
+    pub is_openai: bool,
+    /// What a configuration file beside the weights says.
+    pub config: Option<Config>,
+}
+
+/// What the configuration file of a model says of its network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Name of the file.
+    pub file: String,
+    /// Activation function, if it says one.
+    pub activation: Option<Activation>,
+    /// Epsilon of the normalisation, if it says one.
+    pub epsilon: Option<f64>,
+}
+
+impl Origin {
+    /// What a checkpoint tells by its names; `naming` is the library that they are from.
+    pub fn of(checkpoint: &Checkpoint, naming: Option<&str>) -> Self {
+        let of_openai = ["input_resolution", "context_length", "vocab_size"];
+        let is_openai = of_openai.iter().all(|name| checkpoint.tensors.contains_key(*name));
+        Self { naming: naming.map(str::to_owned), is_openai, config: None }
+    }
+}
+
+/// A question that only the experiment can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsaid {
+    /// What is not known, with the possible answers.
+    pub question: String,
+    /// Where the answer is to be found, and how it is written.
+    pub help: String,
+}
+
+/// A backbone of which all is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// The backbone, as recipes hold it.
+    pub backbone: Backbone,
+    /// What was taken from the origin of the weights, for a person.
+    pub notes: Vec<String>,
+    /// What a configuration file contradicts.
+    pub contradictions: Vec<String>,
+}
+
+impl Settled {
+    /// A backbone of which there was nothing to ask.
+    pub(super) fn plain(backbone: Backbone) -> Self {
+        Self { backbone, notes: Vec::new(), contradictions: Vec::new() }
+    }
+}
+
+impl Backbone {
+    /// The backbone with all that its weights do not say filled in from where they come from.
+    ///
+    /// # Errors
+    /// Asks where that does not tell and there are several usual answers.
+    pub fn settled(&self, origin: &Origin) -> Result<Settled, Unsaid> {
+        match self {
+            Self::Clip(spec) => vit::settle_clip(spec, origin),
+            _ => Ok(Settled::plain(self.clone())),
+        }
+    }
+
+    /// The backbone for weights that are made here: what is not written has its documented default.
+    pub fn settled_for_new_weights(&self) -> Self {
+        match self {
+            Self::Clip(spec) => Self::Clip(spec.with_activation(spec.activation.unwrap_or(Activation::QuickGelu))),
+            _ => self.clone(),
+        }
+    }
+}
