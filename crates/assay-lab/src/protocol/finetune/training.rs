@@ -131,10 +131,8 @@ impl Training {
             let pixels = if candidate.augment {
                 let mut stream = Stream::new("augment", &[self.seed, step.into(), i as u64]);
                 let picture = images.decoded(*index)?;
-                {
-                    let rule = (self.image.filter, self.image.pillow);
-                    self.augmentation.draw(&picture, self.image.crop_px, rule, &mut stream).data
-                }
+                let rule = (self.image.filter, self.image.pillow);
+                self.augmentation.draw(&picture, self.image.crop_px, rule, &mut stream).data
             } else {
                 images.prepared(*index)?.data.clone()
             };
