@@ -261,6 +261,12 @@ impl Planner<'_> {
         Ok(outputs)
     }
 
+    /// The network of a model, for images of a task.
+    pub(super) fn network(&mut self, names: Names<'_>) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        let ModelRecipe { backbone, input, point, .. } = self.model(names, None)?;
+        Ok((backbone, input, point))
+    }
+
     /// A model as far as it matters to its features of the images of a task.
     fn model(&mut self, names: Names<'_>, point: Option<&FeaturePoint>) -> Result<ModelRecipe, PlanError> {
         let (model, task) = (&self.experiment.models[names.model], &self.experiment.tasks[names.task]);

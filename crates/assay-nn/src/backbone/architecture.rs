@@ -84,6 +84,11 @@ pub trait Architecture {
         None
     }
 
+    /// The grid of patches that its learnt position embeddings are for, and the side of a patch in pixels; `None` without such.
+    fn position_grid(&self) -> Option<(ImageSize, usize)> {
+        None
+    }
+
     /// Channels of the input; `None` when it takes any.
     fn channels(&self) -> Option<usize> {
         Some(3)

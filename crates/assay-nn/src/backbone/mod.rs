@@ -298,6 +298,20 @@ impl Backbone {
         self.architecture().size_problem(image)
     }
 
+    /// Why it cannot be trained on images of this size, though it can take them.
+    pub fn training_problem(&self, image: ImageSize) -> Option<String> {
+        let trained_at =
+            self.architecture().position_grid().filter(|(known, patch)| image.map(|side| side / patch) != *known);
+        trained_at.map(|(known, patch)| {
+            format!(
+                "its {} has position embeddings for images of {} pixels, which can be used on other sizes but not be trained on \
+                 them: prepare images in that size",
+                self.name(),
+                known.map(|side| side * patch)
+            )
+        })
+    }
+
     /// Bytes of the largest tensor that one image of this size becomes on its way, the image itself among them.
     pub fn largest_bytes(&self, channels: usize, image: ImageSize) -> u64 {
         (self.architecture().largest_map(image).max(channels * image.area()) * size_of::<f32>()) as u64
