@@ -50,11 +50,7 @@ fn tensors_are_those_of_torchvision() {
             let largest = differences.iter().copied().fold(0.0, f64::max);
             let mean = differences.iter().sum::<f64>() / differences.len() as f64;
             // Half precision rounds by up to 0.06 of these units.
-            assert!(
-                largest <= 0.06 && mean <= 0.05,
-                "{file} {:?}: largest {largest}, mean {mean}",
-                spec.resize
-            );
+            assert!(largest <= 0.06 && mean <= 0.05, "{file} {:?}: largest {largest}, mean {mean}", spec.resize);
         }
     }
     assert!(expected.next().is_none());

@@ -116,7 +116,7 @@ fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 fn csv(path: &Path, name: &str) -> anyhow::Result<Vec<String>> {
-    let mut reader = csv::Reader::from_reader(BoundedRecords::new(open_regular(path)?));
+    let mut reader = csv::Reader::from_reader(BoundedRecords::new(open_regular(path)?, b','));
     let header = reader.headers()?.clone();
     let at = header.iter().position(|c| c.trim_start_matches('\u{feff}').trim() == name).with_context(|| {
         let names: Vec<&str> = header.iter().collect();

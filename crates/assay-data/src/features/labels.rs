@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 
 use super::column::Column;
-use crate::tables::classes_of;
+use crate::classes::{composed, sort_names};
 use crate::target::{Label, Presence, Targets};
 
 /// Names of the classes, and what each row of all parts shows. Each part comes with the file of its labels.
@@ -31,7 +31,12 @@ pub(super) fn targets_of(
         parts.iter().map(|(_, column)| (*column).clone().into_texts()).collect::<anyhow::Result<_>>()?;
     let by_number = names.is_some();
     let (classes, index) = match names {
-        None => classes_of(texts.iter().flatten()),
+        None => {
+            let mut classes: Vec<String> = texts.iter().flatten().map(|name| composed(name)).collect();
+            sort_names(&mut classes);
+            let index = classes.iter().cloned().zip(0..).collect();
+            (classes, index)
+        }
         Some(names) => {
             let index = names.iter().cloned().zip(0..).collect();
             (names, index)
@@ -59,7 +64,7 @@ fn class_of(number: Option<i64>, text: &String, index: &BTreeMap<String, u32>, b
                 .with_context(|| format!("the label is {number}, and there are names of {} classes", index.len()));
         }
     }
-    let found = index.get(text).copied();
+    let found = index.get(&composed(text)).copied();
     found.with_context(|| format!("the label {text:?} is none of the names of the {} classes", index.len()))
 }
 

@@ -25,7 +25,7 @@ use self::column::Column;
 use crate::digests::Digests;
 use crate::manifest::{Manifest, Sample, Split};
 use crate::source::ImageSource;
-use crate::tables::split_of;
+use crate::splits::split_of;
 use crate::target::{Label, Targets};
 
 /// Files of the rows of a split, or of all rows.

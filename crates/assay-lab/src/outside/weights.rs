@@ -7,10 +7,12 @@ use std::sync::Arc;
 use assay_config::to_ron;
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
 use assay_nn::{
-    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, RawTensor, TensorFilter, Unfit, find, identify,
+    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, Padding, RawTensor, Settled, TensorFilter, Unfit,
+    Unsaid, find, identify,
 };
 use serde::{Deserialize, Serialize};
 
+use super::called::called;
 use super::{Declared, model_config};
 use crate::spec::FileWeights;
 
@@ -98,7 +100,16 @@ impl CheckpointPlace {
         let is_other = |backbone: &Backbone| backbone.tensors() != self.backbone.tensors();
         let other = identify(checkpoint).filter(|guess| guess.audit.is_ok() && is_other(&guess.backbone));
         let help = match other {
-            Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
+            Some(guess) => {
+                let naming = guess.audit.as_ref().ok().and_then(|found| found.naming);
+                let origin = called(&self.path, Origin::of(checkpoint, naming));
+                let more = match guess.backbone.settled(&origin) {
+                    Ok(Settled { notes, .. }) if notes.is_empty() => String::new(),
+                    Ok(Settled { notes, .. }) => format!(" ({})", notes.join("; ")),
+                    Err(Unsaid { question, help }) => format!("; {question}: {help}"),
+                };
+                Some(format!("it holds a {}: change `backbone`{more}", written(&guess.backbone)))
+            }
             None => help,
         };
         WeightsProblem {
@@ -144,10 +155,12 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
     let Known { digests, mut origin, container, dropped } =
         known.ok_or_else(|| WeightsProblem { message: "the facts kept of it are damaged".to_owned(), help: None })?;
     origin.config = model_config::beside(path);
+    let origin = called(path, origin);
     // Which dict it is has been found.
     let place = Arc::new(CheckpointPlace { container: container.or(place.container.clone()), ..place });
     let leaf = |digest: &Digest| External::new(*digest, Arc::clone(&place));
-    let warnings = dropped_by_hand(&dropped).into_iter().collect();
+    let padded = padded_otherwise(origin.naming.as_deref(), &place.backbone);
+    let warnings = dropped_by_hand(&dropped).into_iter().chain(padded).collect();
     Ok(FileFacts {
         backbone: leaf(&digests[0]),
         with_head: digests.get(1).map(leaf),
@@ -167,6 +180,19 @@ fn dropped_by_hand(dropped: &[String]) -> Option<String> {
             "`drop` leaves out {} tensors ({some}{more}): if the network of the file computes features with them, these are others",
             dropped.len()
         )
+    })
+}
+
+/// What is told of a ResNet whose names are those of a library that pads otherwise.
+fn padded_otherwise(naming: Option<&str>, backbone: &Backbone) -> Option<String> {
+    let usual = match naming? {
+        "Haiku" => Padding::TfSame,
+        "SimCLR (TensorFlow)" => Padding::TfSamePool,
+        _ => return None,
+    };
+    let has = if let Backbone::ResNet(spec) = backbone { spec.padding } else { Padding::Torch };
+    (has != usual).then(|| {
+        format!("the names of its tensors are those of {}, which pads as `{usual:?}` does, and the backbone pads as `{has:?}`", naming.unwrap_or_default())
     })
 }
 

@@ -11,10 +11,10 @@ mod read;
 
 pub use evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem, Summary};
 pub use exhibit::{
-    Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall, Predictions,
-    Reliability, ReliabilityBin, ScoreKind, SolverReport,
+    Candidate, Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall, Predictions,
+    Reliability, ReliabilityBin, ScoreKind, SearchTable, SolverReport,
 };
 pub use export::{ExportColumn, ExportTable, exported_features, exported_predictions, exported_probe};
 pub use items::{ItemRow, item_rows};
-pub use judge::{CalibrationRule, Resampling, evaluation_of};
+pub use judge::{CalibrationRule, Resampling, evaluate_logits};
 pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ProbeSource, ResultCell, Results, SeenResults};

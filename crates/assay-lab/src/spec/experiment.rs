@@ -315,7 +315,9 @@ impl Experiment {
                 let path =
                     if model.is_empty() { path.clone() } else { of_cell(&UserPath(path.clone()), model, task).0 };
                 // What cannot be made a path of has been told.
-                if !self.document.problems.has_one_at(place) && !Checkpoint::locate(&path).exists() {
+                // Shards with numbers in braces are looked for by their reader.
+                let is_there = || path.to_string_lossy().contains('{') || Checkpoint::locate(&path).exists();
+                if !self.document.problems.has_one_at(place) && !is_there() {
                     let message = format!("{} does not exist", path.display());
                     let source = self.where_to_get(section, name);
                     if available {

@@ -2,6 +2,7 @@
 //!
 //! **Invariant.** Nothing here looks at data or weights; what can be told from the text alone is told here.
 
+mod classes;
 mod dataset;
 mod experiment;
 mod features;
@@ -9,6 +10,7 @@ mod metric;
 mod model;
 mod task;
 
+pub use classes::{ClassesSpec, FolderSplits, read_list};
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
 pub use features::{FeatureFiles, of_cell};

@@ -13,5 +13,6 @@ pub(crate) use arrays::{Arrays, array};
 pub use extract::{ExtractShard, FeatureTable, Features, ModelRecipe, WeightsRecipe};
 pub use given::ReadFeatures;
 pub use runtime::Runtime;
+pub(crate) use train::{Order, TrainingImages, train_resumably};
 pub use train::{TrainBackbone, TrainRecipe, WeightsArtifact};
 pub(crate) use written::{LabStep, Names, WrittenIn};

@@ -6,10 +6,13 @@
 mod support;
 
 mod available;
+mod classes;
 mod datasets;
 mod features;
+mod found;
 mod keys;
 mod problems;
 mod protocols;
 mod sections;
 mod weights;
+mod written;
