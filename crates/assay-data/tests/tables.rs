@@ -263,6 +263,11 @@ fn every_reader_orders_classes_by_one_rule() {
             wanted(WantedOrder::Names(names.iter().map(|n| (*n).to_owned()).collect())).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }
+    let several = CsvColumns { separator: Some("|".into()), ..CsvColumns::default() };
+    let several = place_of("1.png,a|c\n2.png,b\n").csv("t.csv", several).unwrap();
+    let moved = several.clone().reorder(&WantedOrder::Names(["c", "x", "b", "a"].map(str::to_owned).to_vec())).unwrap();
+    assert_eq!(brief(&moved), ["Whole [\"c\", \"a\"]", "Whole [\"b\"]"], "marks move with their names");
+    assert_eq!(brief(&several), ["Whole [\"a\", \"c\"]", "Whole [\"b\"]"]);
     // Labels that are the numbers from 0 on are indices; names are in the order of their bytes.
     let csv = |rows: &str| place_of(rows).csv("t.csv", CsvColumns::default()).unwrap();
     assert_eq!(csv("1.png,1\n2.png,0\n").order, ClassOrder::Listed);
