@@ -14,13 +14,14 @@ fn nearest_neighbours_need_features_alone() {
 
 #[test]
 fn episodes_are_drawn_once_for_all_models() {
-    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs", protocols: "few"))"#), @"
+    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs", protocols: "few"))"#), @r#"
     episodes/glyphs/few  episodes
     features/pixels/glyphs/1  features
     score/pixels/glyphs/few  few-shot  <- episodes/glyphs/few, features/pixels/glyphs/1
     features/conv/glyphs/1  features
     score/conv/glyphs/few  few-shot  <- episodes/glyphs/few, features/conv/glyphs/1
-    ");
+    warning: few on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn only_few_shot_and_linear_do_without_splits() {
 
 #[test]
 fn models_and_protocols_share_features() {
-    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs"))"#), @"
+    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs"))"#), @r#"
     features/pixels/glyphs/1  features
     score/pixels/glyphs/knn  knn  <- features/pixels/glyphs/1
     episodes/glyphs/few  episodes
@@ -145,7 +146,8 @@ fn models_and_protocols_share_features() {
     choose/conv/glyphs/linear  choose  <- grid/conv/glyphs/linear
     fit/conv/glyphs/linear  fit  <- choose/conv/glyphs/linear, features/conv/glyphs/1
     score/conv/glyphs/linear  linear  <- choose/conv/glyphs/linear, fit/conv/glyphs/linear, features/conv/glyphs/1
-    ");
+    warning: few on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]
@@ -155,11 +157,13 @@ fn names_make_no_steps() {
         evaluate: (tasks: "glyphs"),
         models: { "one": (backbone: Pixels), "same": (backbone: Pixels, normalization: None, about: (note: "changes nothing")) },
         protocols: { "one": FewShot(ways: 2, shots: 1, queries: 2), "same": FewShot(ways: 2, shots: 1, queries: 2, episodes: 600) },
-    )"#), @"
+    )"#), @r#"
     episodes/glyphs/one = episodes/glyphs/same  episodes
     features/one/glyphs/1 = features/same/glyphs/1  features
     score/one/glyphs/one = score/one/glyphs/same = score/same/glyphs/one = score/same/glyphs/same  few-shot  <- episodes/glyphs/one, features/one/glyphs/1
-    ");
+    warning: one on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    warning: same on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]
@@ -228,7 +232,7 @@ fn weights_are_trained_once_and_before_their_features() {
             "simclr": (backbone: Conv4(channels: 1, width: 4), weights: Trained(method: SimClr(), on: "whole", steps: 2, batch: 4)),
         },
         evaluate: (tasks: "glyphs", protocols: ["knn", "few"]),
-    )"#), @"
+    )"#), @r#"
     train/supervised = train/again  weights
     features/supervised/glyphs/1 = features/again/glyphs/1  features  <- train/supervised
     score/supervised/glyphs/knn = score/again/glyphs/knn  knn  <- features/supervised/glyphs/1
@@ -238,7 +242,11 @@ fn weights_are_trained_once_and_before_their_features() {
     features/simclr/glyphs/1  features  <- train/simclr
     score/simclr/glyphs/knn  knn  <- features/simclr/glyphs/1
     score/simclr/glyphs/few  few-shot  <- episodes/glyphs/few, features/simclr/glyphs/1
-    ");
+    warning: model "supervised": it was trained on 8 of the 8 test images of task "glyphs", which are in "whole" too
+    warning: few on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    warning: model "again": it was trained on 8 of the 8 test images of task "glyphs", which are in "whole" too
+    warning: model "simclr": it was trained on 8 of the 8 test images of task "glyphs", which are in "whole" too
+    "#);
 }
 
 #[test]
@@ -254,7 +262,7 @@ fn images_that_no_protocol_asks_for_are_not_extracted() {
     let place = place.images("images/train/a", 0..4).images("images/train/b", 4..8);
     let place = place.images("images/val/a", 100..1300).images("images/val/b", 1300..1400);
     let place = place.images("images/test/a", 8..10).images("images/test/b", 10..12);
-    assert_snapshot!(place.plan(), @"
+    assert_snapshot!(place.plan(), @r#"
     features/pixels/t/1  features
     features/pixels/t/4  features
     score/pixels/t/knn  knn  <- features/pixels/t/1, features/pixels/t/4
@@ -262,7 +270,8 @@ fn images_that_no_protocol_asks_for_are_not_extracted() {
     features/pixels/t/2  features
     features/pixels/t/3  features
     score/pixels/t/few  few-shot  <- episodes/t/few, features/pixels/t/1, features/pixels/t/2, features/pixels/t/3, features/pixels/t/4
-    ");
+    warning: few on task "t": episodes are drawn from the images of Train, Val, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]

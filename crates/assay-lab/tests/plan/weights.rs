@@ -110,6 +110,7 @@ fn the_classifier_of_a_file_classifies() {
     features/end/rgb/1  features
     score/end/rgb/own  classify  <- features/end/rgb/1
     left out: layer / rgb / own, impossible: protocol "own" needs the features that the classifier was trained on, and model "layer" has those of another `layer` or `pool`
+    note: own on task "rgb": outputs are classes: 0 = alphabet00/character00, 1 = alphabet00/character01, 2 = alphabet00/character02, 3 = alphabet00/character03
     "#);
 }
 
