@@ -28,7 +28,7 @@ const RANDOM: &[&str] = &["features", "weights", "episodes", "linear"];
 const STATISTICS: &[&str] = &["weights", "grid", "few-shot", "knn", "classify", "linear"];
 
 /// Libraries that do arithmetic, decode, draw or print numbers, each with the kinds of steps that use it; no kind for all.
-pub const LIBRARIES: [(&str, &[&str]); 33] = [
+pub const LIBRARIES: [(&str, &[&str]); 32] = [
     ("blake3", &[]),
     ("burn", NETWORKS),
     ("burn-autodiff", &["weights"]),
@@ -46,7 +46,7 @@ pub const LIBRARIES: [(&str, &[&str]); 33] = [
     ("gemm-f32", NETWORKS),
     ("gemm-f64", SOLVERS),
     ("half", NETWORKS),
-    ("image", PIXELS),
+    ("fax", PIXELS),
     ("image-webp", PIXELS),
     ("libm", STATISTICS),
     ("macerator", NETWORKS),
@@ -59,9 +59,8 @@ pub const LIBRARIES: [(&str, &[&str]); 33] = [
     ("rand_chacha", RANDOM),
     ("safetensors", &[]),
     ("serde_json", &[]),
-    ("tiff", PIXELS),
+    ("weezl", PIXELS),
     ("zmij", &[]),
-    ("zune-jpeg", PIXELS),
 ];
 
 pub fn root() -> PathBuf {

@@ -31,8 +31,9 @@ pub use assay_weights::{
     TensorShape, Unfit, Wanted, choices, find, select, to_safetensors,
 };
 pub use backbone::{
-    Activation, Backbone, CONV4_WIDTH, Clip, Config, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2,
-    Net, Origin, Pool, Positions, ResNet, ResNetBlock, Settled, StageInfo, Unsaid, ViT, ViTSize,
+    Activation, Backbone, CONV4_WIDTH, Clip, Config, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, Family, FeaturePoint,
+    MobileNetV2, Net, Origin, Pool, Positions, ResNet, ResNetBlock, Settled, StageInfo, Transformer, Unsaid, ViT,
+    ViTSize,
 };
 pub use builder::{Builder, Values};
 pub use extract::{Extractor, extract};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use assay_config::UserPath;
 use assay_data::augment::Views;
-use assay_nn::{Backbone, FeaturePoint, InputSpec, Pool, Range};
+use assay_nn::{Backbone, Family, FeaturePoint, InputSpec, Pool, Range, Transformer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,7 +20,9 @@ pub struct ModelSpec {
     #[serde(default)]
     pub weights: Option<Weights>,
     /// Layer whose output becomes the features: `"layer1"` to the last stage of a ResNet, ConvNeXt or MobileNetV2;
-    /// `"block1"` to the last block of a transformer or `Conv4`. Default: the end of the network.
+    /// `"block1"` to the last block of a transformer or `Conv4`. Of a transformer also `"last4"`: the pooled features of the
+    /// last 4 blocks side by side, as DINO's evaluation has it with `pool: Cls` and DINOv2's with `ClsGap`. Tokens are normalised
+    /// as at the end of the network; `"block7 raw"` and `"last4 raw"` are without that. Default: the end of the network.
     #[serde(default)]
     pub layer: Option<String>,
     /// Reduction of the layer's map to one row of features. Default: that of the network itself.
@@ -236,7 +238,9 @@ fn projection() -> u32 {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
     /// Normalisation that the model's own configuration beside its weights names; else the one that the backbone is usually
-    /// trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip`, `ImageNet` for all others.
+    /// trained with: `None` for `Pixels` and `Conv4`; `Clip` for `Clip` and the families `Eva02`, `Eva02Clip` and `AimV2`; means
+    /// and deviations of 0.5 for `SigLip`; `ImageNet` for all others. Transformers trained by timm's `augreg`, and the first
+    /// BEiT, have 0.5 as well: write `MeanStd`.
     #[default]
     Usual,
     /// No normalisation.
@@ -271,6 +275,11 @@ impl ModelSpec {
         let usual = match self.backbone {
             Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
             Backbone::Clip(_) => Normalization::Clip,
+            Backbone::Transformer(Transformer { family, .. }) => match family {
+                Family::Eva02 | Family::Eva02Clip | Family::AimV2 => Normalization::Clip,
+                Family::SigLip => Normalization::MeanStd { mean: vec![0.5; 3], std: vec![0.5; 3] },
+                _ => Normalization::ImageNet,
+            },
             _ => Normalization::ImageNet,
         };
         let chosen = if self.normalization == Normalization::Usual { &usual } else { &self.normalization };
@@ -366,11 +375,15 @@ mod tests {
     fn the_usual_normalisation_is_that_of_the_backbone() {
         let conv4 = serde_json::json!({ "Conv4": { "channels": 1 } });
         let clip = serde_json::json!({ "Clip": { "size": "Base", "patch": 32 } });
+        let family = |name: &str| serde_json::json!({ "Transformer": { "family": name, "size": "Base" } });
         for (backbone, normalization, expected) in [
             ("Pixels".into(), "Usual", None),
             (conv4.clone(), "Usual", None),
             ("ResNet18".into(), "Usual", Some(0.485)),
             (clip.clone(), "Usual", Some(0.481_454_66)),
+            (family("Eva02"), "Usual", Some(0.481_454_66)),
+            (family("SigLip"), "Usual", Some(0.5)),
+            (family("DinoV3"), "Usual", Some(0.485)),
             (conv4, "ImageNet", Some(0.485)),
             (clip, "None", None),
             ("ResNet18".into(), "Clip", Some(0.481_454_66)),

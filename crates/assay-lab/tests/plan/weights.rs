@@ -266,3 +266,18 @@ fn which_of_two_copies_is_meant_is_asked() {
         help: say which one is meant, such as `prefix: "module.encoder_q."`: MoCo's authors evaluate the query encoder (`encoder_q`, `base_encoder`), of which the other is a momentum copy
     "#);
 }
+
+/// No tensor tells how positions are resized; where images make it matter, the default is told.
+#[test]
+fn resized_positions_are_told() {
+    let vit = |more: &str| format!("ViT(size: Custom(width: 12, depth: 1, heads: 2), patch: 16, trained_at: 64{more})");
+    let json = r#"{"ViT":{"size":{"Custom":{"width":12,"depth":1,"heads":2}},"patch":16,"trained_at":64}}"#;
+    let bytes = file_of(&tensors(&serde_json::from_str(json).unwrap()));
+    let warnings = |more: &str| {
+        let planned = model(&vit(more), "").file("w.safetensors", &bytes).planned(&[], false).unwrap();
+        planned.warnings
+    };
+    let found = warnings("");
+    assert!(found.len() == 1 && found[0].contains("images of 32×32 are not those of 64×64"), "{found:?}");
+    assert_eq!(warnings(", positions: Bicubic"), Vec::<String>::new());
+}

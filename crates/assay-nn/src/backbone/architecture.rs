@@ -52,6 +52,17 @@ pub trait Architecture {
         Pool::Gap
     }
 
+    /// Tells whether there is a class token.
+    fn has_class_token(&self) -> bool {
+        false
+    }
+
+    /// Tells whether the features of several last stages may stand side by side, and be had without the normalisation at the
+    /// end: of a transformer.
+    fn has_last_stages(&self) -> bool {
+        false
+    }
+
     /// Tells whether features may be taken at any stage and with any pool. Default: yes; else at the end, as the
     /// network pools them.
     fn has_points(&self) -> bool {

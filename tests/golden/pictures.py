@@ -1,14 +1,17 @@
-"""Image files of every mode that people have, and what Pillow makes of them as RGB and grey."""
+"""Pictures of several containers and modes for the miniature; what they decode to is compared with Pillow elsewhere
+(`tests/reference/pillow_formats.py`). Run with numpy and Pillow; writes the folder pictures beside this file."""
 
-import json
 import pathlib
+import sys
 
 import numpy as np
 from PIL import Image
 
-from hashing import pixels
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "reference"))
+from hashing import pixels  # noqa: E402
 
-OUT = pathlib.Path(__file__).parent / "modes"
+OUT = HERE / "pictures"
 OUT.mkdir(exist_ok=True)
 W, H = 16, 12
 
@@ -20,6 +23,7 @@ def smooth(channels, stream):
 
 
 rgb = Image.fromarray(smooth(3, 1))
+grey = Image.fromarray(smooth(1, 6)[:, :, 0])
 files = {
     "rgb.png": rgb,
     "rgba.png": Image.fromarray(smooth(4, 2), "RGBA"),
@@ -28,15 +32,17 @@ files = {
     "one_bit.png": Image.fromarray(smooth(1, 5)[:, :, 0] > 127),
     "palette.png": rgb.quantize(16),
     "rgb.bmp": rgb,
-    "grey.jpg": Image.fromarray(smooth(1, 6)[:, :, 0]),
+    "grey.jpg": grey,
     "rgb.jpg": rgb,
     "cmyk.jpg": rgb.convert("CMYK"),
     "one_pixel.png": Image.fromarray(np.array([[[10, 200, 30]]], dtype=np.uint8)),
+    "palette.gif": rgb.quantize(16),
+    "rgb.ppm": rgb,
+    "rgb.webp": rgb,
+    "rgb.tif": rgb,
+    "lzw.tif": grey,
 }
-expected = {}
 for name, image in files.items():
-    options = {"quality": 95, "subsampling": 0} if name.endswith("jpg") else {}
+    options = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(name.split(".")[-1], {})
+    options |= {"compression": "tiff_lzw"} if name == "lzw.tif" else {}
     image.save(OUT / name, **options)
-    opened = Image.open(OUT / name)
-    expected[name] = {mode: np.asarray(opened.convert(mode)).reshape(-1).tolist() for mode in ("RGB", "L")}
-(OUT / "expected.json").write_text(json.dumps(expected) + "\n")
