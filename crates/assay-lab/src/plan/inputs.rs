@@ -157,7 +157,7 @@ impl Planner<'_> {
             let at = Names { model: name, ..Names::default() }.path(WrittenIn::Backbone);
             PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
         })?;
-        self.notes.extend(settled.notes.iter().map(|note| format!("model {name:?}: {note}")));
+        settled.notes.iter().for_each(|note| self.note_of_model(name, note));
         for what in settled.contradictions.iter().chain(&facts.warnings) {
             self.warn_of_model(name, format!("model {name:?}: {what}"));
         }
@@ -191,10 +191,10 @@ impl Planner<'_> {
         let tested = data.manifest.count(Split::Test);
         if tested > 0 && tested < images {
             let warning = format!(
-                "it is trained on all images of {:?}, the {tested} of its Test split too: `subset: (splits: [Train])` leaves them out",
+                "model {name:?}: it is trained on all images of {:?}, the {tested} of its Test split too: `subset: (splits: [Train])` leaves them out",
                 trained.on
             );
-            self.warn_of_model(name, &warning);
+            self.warn_of_model(name, warning);
         }
         let method = match &trained.method {
             Method::Supervised => TrainRecipe::Supervised,
@@ -259,6 +259,12 @@ impl Planner<'_> {
         }
         self.features.insert(memo, known);
         Ok(outputs)
+    }
+
+    /// The network of a model, for images of a task.
+    pub(super) fn network(&mut self, names: Names<'_>) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        let ModelRecipe { backbone, input, point, .. } = self.model(names, None)?;
+        Ok((backbone, input, point))
     }
 
     /// A model as far as it matters to its features of the images of a task.
