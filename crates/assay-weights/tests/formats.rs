@@ -213,3 +213,22 @@ fn large_files_are_read_in_part() {
     assert!(open("w", b"nothing that is known", 1 << 33).contains("not a weights file"));
     assert!(open("w", &header(tensor), (64 << 30) + 1).contains("it is refused as too large"));
 }
+
+/// What Lightning keeps beside the weights (`tests/reference/torch_objects.py`): objects of many libraries, stepped over.
+#[test]
+fn objects_of_other_libraries_are_in_nobodys_way() {
+    let read = |name: &str, container| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/checkpoints").join(name);
+        Checkpoint::open(&path, container).unwrap()
+    };
+    let plain = read("flat.pth", None).tensors;
+    for (name, unread) in [("objects.ckpt", &["loss", "queue"][..]), ("objects_legacy.ckpt", &["loss"])] {
+        let checkpoint = read(name, None);
+        assert_eq!(checkpoint.container.as_deref(), Some("state_dict"), "{name}");
+        assert_eq!(checkpoint.unread.keys().collect::<Vec<_>>(), unread, "{name}");
+        assert_eq!(checkpoint.tensors.len(), 24, "{name}");
+        for (key, tensor) in checkpoint.tensors {
+            assert_eq!(tensor.to_f32(), plain[key.strip_prefix("model.").unwrap()].to_f32(), "{name}: {key}");
+        }
+    }
+}
