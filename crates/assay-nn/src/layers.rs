@@ -1,7 +1,7 @@
 //! The layers that backbones are made of, built by name and foldable for inference.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{BatchNorm, LayerNorm, LayerNormConfig};
+use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::activation::{hard_sigmoid, hard_swish, relu, sigmoid, silu};
 use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
@@ -9,6 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::batch_norm::BatchNorm;
 use crate::builder::{Builder, Init};
 
 /// Padding of the edges of images before convolutions and pools, which differs between libraries where a layer moves by
@@ -152,7 +153,7 @@ impl ConvBn {
     pub fn build(builder: &mut Builder<'_>, conv: &str, bn: &str, spec: ConvSpec) -> Self {
         let ([_, output], epsilon) = (spec.channels, spec.epsilon);
         let conv = Conv::build(builder, conv, spec);
-        Self { conv, bn: builder.batch_norm(bn, output, epsilon) }
+        Self { conv, bn: BatchNorm::build(builder, bn, output, epsilon) }
     }
 
     /// B × C × H × W → B × C' × H' × W'

@@ -13,7 +13,7 @@ use assay_nn::{
     Values, identify, select,
 };
 use burn::tensor::{Tensor, TensorData};
-use hashing::{cpu, hashed_values, image_of};
+use hashing::{cpu, hashed_file, image_of};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ impl Case {
             let shape = shape.split('x').filter(|side| !side.is_empty()).map(|side| side.parse().unwrap()).collect();
             TensorShape { name: name.to_owned(), shape }
         });
-        let mut tensors = hashed_values(shapes.collect());
+        let mut tensors = hashed_file(shapes.collect());
         for tensor in tensors.values_mut().filter(|tensor| tensor.shape.len() > 1) {
             tensor.bytes = tensor.to_f32().into_iter().flat_map(|value| (value * self.gain).to_le_bytes()).collect();
         }

@@ -68,7 +68,7 @@ impl Declared {
 }
 
 /// Tells whether configurations in this folder are those of these weights.
-fn belongs(weights: &Path, folder: &Path) -> bool {
+pub(super) fn belongs(weights: &Path, folder: &Path) -> bool {
     let name = weights.file_name().unwrap_or_default().to_string_lossy();
     let is_usual = ["model.", "pytorch_model", "open_clip_", "model-"].iter().any(|start| name.starts_with(start));
     let entries = folder.read_dir().into_iter().flatten().flatten().take(MAX_ENTRIES);
@@ -77,7 +77,7 @@ fn belongs(weights: &Path, folder: &Path) -> bool {
     is_usual || Checkpoint::among(&names).is_ok_and(|only| only == name)
 }
 
-fn json(path: &Path) -> Option<Value> {
+pub(super) fn json(path: &Path) -> Option<Value> {
     let is_small = path.metadata().is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
     let mut text = Vec::new();
     File::open(path).ok().filter(|_| is_small)?.take(MAX_BYTES).read_to_end(&mut text).ok()?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use assay_config::UserPath;
 use assay_data::augment::Views;
-use assay_nn::{Backbone, FeaturePoint, InputSpec, Pool, Range};
+use assay_nn::{Backbone, Family, FeaturePoint, InputSpec, Pool, Range, Transformer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,7 +20,9 @@ pub struct ModelSpec {
     #[serde(default)]
     pub weights: Option<Weights>,
     /// Layer whose output becomes the features: `"layer1"` to the last stage of a convolutional network or a Swin;
-    /// `"block1"` to the last block of a transformer or `Conv4`. Default: the end of the network.
+    /// `"block1"` to the last block of a transformer or `Conv4`. Of a transformer also `"last4"`: the pooled features of the
+    /// last 4 blocks side by side, as DINO's evaluation has it with `pool: Cls` and DINOv2's with `ClsGap`. Tokens are normalised
+    /// as at the end of the network; `"block7 raw"` and `"last4 raw"` are without that. Default: the end of the network.
     #[serde(default)]
     pub layer: Option<String>,
     /// Reduction of the layer's map to one row of features. Default: that of the network itself.
@@ -116,16 +118,16 @@ pub struct HubWeights {
     /// Name of the weights file in the repository. Default: `model.safetensors` or what else is usual, else the only one.
     #[serde(default)]
     pub file: Option<String>,
-    /// As of `File`. Default: the only one that holds the backbone.
+    /// Key of the state dict in a torch file, as of `File`. Default: the only one that holds the backbone.
     #[serde(default)]
     pub container: Option<String>,
-    /// As of `File`. Default: guessed.
+    /// Prefix of the names of the backbone's tensors, as of `File`. Default: guessed.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of the names of tensors that are not part of the backbone, as of `File`. Default: `[]`.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of names to replace by others, as of `File`. Default: `[]`.
     #[serde(default)]
     pub rename: Vec<(String, String)>,
 }
@@ -136,16 +138,16 @@ pub struct HubWeights {
 pub struct TorchHubWeights {
     /// Name of the file, such as `"resnet50-11ad3fa6.pth"`.
     pub file: String,
-    /// As of `File`. Default: the only one that holds the backbone.
+    /// Key of the state dict in a torch file, as of `File`. Default: the only one that holds the backbone.
     #[serde(default)]
     pub container: Option<String>,
-    /// As of `File`. Default: guessed.
+    /// Prefix of the names of the backbone's tensors, as of `File`. Default: guessed.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of the names of tensors that are not part of the backbone, as of `File`. Default: `[]`.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of names to replace by others, as of `File`. Default: `[]`.
     #[serde(default)]
     pub rename: Vec<(String, String)>,
 }
@@ -236,7 +238,9 @@ fn projection() -> u32 {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
     /// Normalisation that the model's own configuration beside its weights names; else the one that the backbone is usually
-    /// trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip` and `ClipResNet`, `ImageNet` for all others.
+    /// trained with: `None` for `Pixels` and `Conv4`; `Clip` for `Clip`, `ClipResNet` and the families `Eva02`, `Eva02Clip` and
+    /// `AimV2`; means and deviations of 0.5 for `SigLip`; `ImageNet` for all others. Transformers trained by timm's `augreg`, and
+    /// the first BEiT, have 0.5 as well: write `MeanStd`.
     #[default]
     Usual,
     /// No normalisation.
@@ -271,6 +275,11 @@ impl ModelSpec {
         let usual = match self.backbone {
             Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
             Backbone::Clip(_) | Backbone::ClipResNet(_) => Normalization::Clip,
+            Backbone::Transformer(Transformer { family, .. }) => match family {
+                Family::Eva02 | Family::Eva02Clip | Family::AimV2 => Normalization::Clip,
+                Family::SigLip => Normalization::MeanStd { mean: vec![0.5; 3], std: vec![0.5; 3] },
+                _ => Normalization::ImageNet,
+            },
             _ => Normalization::ImageNet,
         };
         let chosen = if self.normalization == Normalization::Usual { &usual } else { &self.normalization };
@@ -313,7 +322,7 @@ impl ModelSpec {
             | (_, Some(Weights::Random { .. } | Weights::File(_) | Weights::Hub(_) | Weights::TorchHub(_))) => {}
             (backbone, None) => at.problem(
                 &format!("`{}` needs weights", backbone.name()),
-                "add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`",
+                "add `weights: File(path: …)`, `Hub(repo: …)` or `Trained(…)`; `Random(seed: 0)` is a network that has learnt nothing",
             ),
             (_, Some(Weights::Trained(trained))) => trained.check(&at.field("weights")),
         }
@@ -366,11 +375,15 @@ mod tests {
     fn the_usual_normalisation_is_that_of_the_backbone() {
         let conv4 = serde_json::json!({ "Conv4": { "channels": 1 } });
         let clip = serde_json::json!({ "Clip": { "size": "Base", "patch": 32 } });
+        let family = |name: &str| serde_json::json!({ "Transformer": { "family": name, "size": "Base" } });
         for (backbone, normalization, expected) in [
             ("Pixels".into(), "Usual", None),
             (conv4.clone(), "Usual", None),
             ("ResNet18".into(), "Usual", Some(0.485)),
             (clip.clone(), "Usual", Some(0.481_454_66)),
+            (family("Eva02"), "Usual", Some(0.481_454_66)),
+            (family("SigLip"), "Usual", Some(0.5)),
+            (family("DinoV3"), "Usual", Some(0.485)),
             (conv4, "ImageNet", Some(0.485)),
             (clip, "None", None),
             ("ResNet18".into(), "Clip", Some(0.481_454_66)),

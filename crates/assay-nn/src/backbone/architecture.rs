@@ -57,9 +57,15 @@ pub trait Architecture {
         Pool::Gap
     }
 
-    /// Tells whether its maps have a class token beside them. Default: if it pools by one.
-    fn has_tokens(&self) -> bool {
-        self.pool().needs_class_token()
+    /// Tells whether there is a class token.
+    fn has_class_token(&self) -> bool {
+        false
+    }
+
+    /// Tells whether the features of several last stages may stand side by side, and be had without the normalisation at the
+    /// end: of a transformer.
+    fn has_last_stages(&self) -> bool {
+        false
     }
 
     /// Tells whether features may be taken at any stage and with any pool. Default: yes; else at the end, as the
@@ -75,6 +81,11 @@ pub trait Architecture {
 
     /// Channels at the end of the network, where they are not those of the last stage.
     fn end_channels(&self) -> Option<usize> {
+        None
+    }
+
+    /// The grid of patches that its learnt position embeddings are for, and the side of a patch in pixels; `None` without such.
+    fn position_grid(&self) -> Option<(ImageSize, usize)> {
         None
     }
 

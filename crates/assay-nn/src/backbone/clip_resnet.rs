@@ -130,10 +130,6 @@ impl Architecture for ClipResNet {
         Pool::Cls
     }
 
-    fn has_tokens(&self) -> bool {
-        false
-    }
-
     fn goes_on_after_stages(&self) -> bool {
         true
     }

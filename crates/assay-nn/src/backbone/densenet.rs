@@ -3,8 +3,8 @@
 //! Names follow torchvision, and timm's are the same (`features.conv0`, `features.denseblock1.denselayer1.conv1`, …, `classifier`);
 //! so do older files, which have `norm.1` for `norm1` inside a layer.
 
+use crate::batch_norm::BatchNorm;
 use burn::module::Module;
-use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use schemars::JsonSchema;
@@ -192,7 +192,7 @@ impl DenseNetNet {
             };
             blocks.push(Block { transition, layers: (0..depth as usize).map(layer).collect() });
         }
-        let norm = builder.batch_norm("features.norm5", channels[3][1], 1e-5);
+        let norm = BatchNorm::build(builder, "features.norm5", channels[3][1], 1e-5);
         Self { stem, blocks, norm }
     }
 }
@@ -231,7 +231,7 @@ impl Block {
 impl Transition {
     fn build(builder: &mut Builder<'_>, i: usize, input: usize) -> Self {
         let name = format!("features.transition{}", i + 1);
-        let norm = builder.batch_norm(&format!("{name}.norm"), input, 1e-5);
+        let norm = BatchNorm::build(builder, &format!("{name}.norm"), input, 1e-5);
         Self { norm, conv: Conv::build(builder, &format!("{name}.conv"), ConvSpec::new(input, input / 2, 1, 1)) }
     }
 }
@@ -241,7 +241,7 @@ impl Layer {
         let inner = BOTTLENECK * growth;
         let at = |part: &str| format!("{name}.{part}");
         Self {
-            norm: builder.batch_norm(&at("norm1"), input, 1e-5),
+            norm: BatchNorm::build(builder, &at("norm1"), input, 1e-5),
             first: ConvBn::build(builder, &at("conv1"), &at("norm2"), ConvSpec::new(input, inner, 1, 1)),
             second: Conv::build(builder, &at("conv2"), ConvSpec::new(inner, growth, 3, 1)),
         }

@@ -54,7 +54,7 @@ pub use resnet::{Antialias, ResNet, ResNetBlock, ResNetStem, Shortcut, StrideIn}
 pub use swin::{Swin, SwinSize, SwinV2};
 pub use unsaid::{Activation, Config, Origin, Settled, Unsaid};
 pub use vgg::Vgg;
-pub use vit::{Clip, DinoV2, ViT, ViTSize};
+pub use vit::{Clip, DinoV2, Family, Transformer, ViT, ViTSize};
 
 /// Network that turns an image into features, without its classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -98,6 +98,9 @@ pub enum Backbone {
     /// Image tower of CLIP; 768 features when `Base`, 512 after the projection into the space that images share with texts. The
     /// sides of images are multiples of `patch`.
     Clip(Clip),
+    /// Vision transformer of another published family: DINOv3, SigLIP, DeiT-3, BEiT, EVA-02, AIMv2, I-JEPA and others. The sides
+    /// of images are multiples of `patch`.
+    Transformer(Transformer),
     /// ConvNeXt (Liu et al. 2022); 768 features when `Tiny` or `Small`, 1024 when `Base`.
     ConvNeXt(ConvNeXt),
     /// ConvNeXt V2 (Woo et al. 2023); 768 features when `Tiny`, 1024 when `Base`.
@@ -131,7 +134,7 @@ pub enum Net {
     CifarResNet(cifar_resnet::CifarResNetNet),
     /// See [`Backbone::ResNet`].
     ResNet(resnet::ResNetNet),
-    /// See [`Backbone::ViT`], [`Backbone::DinoV2`] and [`Backbone::Clip`].
+    /// See [`Backbone::ViT`], [`Backbone::DinoV2`], [`Backbone::Clip`] and [`Backbone::Transformer`].
     ViT(vit::ViTNet),
     /// See [`Backbone::ConvNeXt`].
     ConvNeXt(convnext::ConvNeXtNet),
@@ -151,21 +154,13 @@ pub enum Net {
     ClipResNet(clip_resnet::ClipResNetNet),
 }
 
+/// End of the name of a layer whose tokens are wanted without the normalisation at the end of the network.
+const RAW: &str = " raw";
+
 impl Backbone {
-    /// The backbones that have a name of their own, for guesses at what a file holds; sizes that are rarely met are
-    /// left out.
+    /// The convolutional backbones that have a name of their own, for guesses at what a file holds; sizes that are rarely met
+    /// are left out. Transformers are told by their tensors.
     pub fn known() -> Vec<Self> {
-        let vit = |size, patch| ViT { size, patch, trained_at: 224, positions: Positions::default() };
-        let dino_v2 = |size, registers| DinoV2 { size, registers, patch: 14, trained_at: 518, positions: None };
-        let clip = |patch| Clip {
-            size: ViTSize::Base,
-            patch,
-            trained_at: 224,
-            projected: Some(512),
-            activation: None,
-            epsilon: None,
-            positions: None,
-        };
         let mut all = vec![
             Self::ResNet20,
             Self::ResNet32,
@@ -180,19 +175,16 @@ impl Backbone {
             Self::ResNeXt50,
             Self::MobileNetV2(MobileNetV2 { width: 1.0 }),
         ];
-        all.extend([(ViTSize::Small, 8), (ViTSize::Base, 8)].map(|(size, patch)| Self::ViT(vit(size, patch))));
-        for size in [ViTSize::Tiny, ViTSize::Small, ViTSize::Base, ViTSize::Large] {
-            all.push(Self::ViT(vit(size, 16)));
-        }
-        for size in [ViTSize::Small, ViTSize::Base, ViTSize::Large] {
-            all.extend([0, 4].map(|registers| Self::DinoV2(dino_v2(size.clone(), registers))));
-        }
-        all.extend([32, 16].map(|patch| Self::Clip(clip(patch))));
         for size in ConvNeXtSize::NAMED {
             all.push(Self::ConvNeXt(ConvNeXt { size: size.clone() }));
             all.push(Self::ConvNeXtV2(ConvNeXtV2 { size }));
         }
         all
+    }
+
+    /// The transformers that a file may hold, from names and shapes of its tensors.
+    pub(crate) fn transformers_in(checkpoint: &Checkpoint) -> Vec<Self> {
+        vit::recognise(checkpoint)
     }
 
     /// The architecture that the variant comes down to.
@@ -215,6 +207,7 @@ impl Backbone {
             Self::ViT(spec) => Box::new(vit::Spec::from(spec)),
             Self::DinoV2(spec) => Box::new(vit::Spec::from(spec)),
             Self::Clip(spec) => Box::new(vit::Spec::from(spec)),
+            Self::Transformer(spec) => Box::new(vit::Spec::from(spec)),
             Self::ConvNeXt(spec) => Box::new(convnext::Spec::from(spec)),
             Self::ConvNeXtV2(spec) => Box::new(convnext::Spec::from(spec)),
             Self::MobileNetV2(spec) => Box::new(spec.clone()),
@@ -313,6 +306,20 @@ impl Backbone {
         self.architecture().size_problem(image)
     }
 
+    /// Why it cannot be trained on images of this size, though it can take them.
+    pub fn training_problem(&self, image: ImageSize) -> Option<String> {
+        let trained_at =
+            self.architecture().position_grid().filter(|(known, patch)| image.map(|side| side / patch) != *known);
+        trained_at.map(|(known, patch)| {
+            format!(
+                "its {} has position embeddings for images of {} pixels, which can be used on other sizes but not be trained on \
+                 them: prepare images in that size",
+                self.name(),
+                known.map(|side| side * patch)
+            )
+        })
+    }
+
     /// Bytes of the largest tensor that one image of this size becomes on its way, the image itself among them.
     pub fn largest_bytes(&self, channels: usize, image: ImageSize) -> u64 {
         (self.architecture().largest_map(image).max(channels * image.area()) * size_of::<f32>()) as u64
@@ -330,7 +337,7 @@ impl Backbone {
             return Err(format!("the features of {} are those of its last layer, as it pools them", self.name()));
         }
         let is_other_pool = pool.is_some_and(Pool::needs_class_token) && pool != Some(usual);
-        if is_other_pool && !architecture.has_tokens() {
+        if is_other_pool && !architecture.has_class_token() {
             return Err(format!("{} has no class token: use `Gap`, `GeM(…)` or `Flat`", self.name()));
         }
         if let Some(Pool::GeM { p }) = pool
@@ -338,10 +345,37 @@ impl Backbone {
         {
             return Err("the power of `GeM` must be from 0.1 to 100".to_owned());
         }
-        let layer = layer.map(|name| self.stage_number(name)).transpose()?;
+        if pool == Some(Pool::Attention) && usual != Pool::Attention {
+            return Err(format!("{} has no attention pool", self.name()));
+        }
+        let is_raw = architecture.has_last_stages() && layer.is_some_and(|name| name.ends_with(RAW));
+        let layer = layer.map(|name| if is_raw { &name[..name.len() - RAW.len()] } else { name });
+        let last = layer.filter(|_| architecture.has_last_stages()).and_then(|name| name.strip_prefix("last"));
+        let last = last.map(|count| self.last_stages(count)).transpose()?;
+        let layer = layer.filter(|_| last.is_none()).map(|name| self.stage_number(name)).transpose()?;
         // The end of the network is the end, however it is written, but for what comes after the last stage of a ConvNeXt.
-        let is_end = |number: &usize| *number == self.stages().len() && !architecture.goes_on_after_stages();
-        Ok(FeaturePoint { layer: layer.filter(|number| !is_end(number)), pool: pool.filter(|pool| *pool != usual) })
+        let is_end = |number: &usize| *number == self.stages().len() && !architecture.goes_on_after_stages() && !is_raw;
+        let point = FeaturePoint {
+            layer: layer.filter(|number| !is_end(number)),
+            pool: pool.filter(|pool| *pool != usual),
+            last: last.filter(|count| *count > 1 || is_raw),
+            is_raw,
+        };
+        if point.pool.unwrap_or(usual) == Pool::Attention && !point.is_at_end() {
+            return Err(format!(
+                "the attention pool of {} is at its end: of a layer, name another `pool`",
+                self.name()
+            ));
+        }
+        Ok(point)
+    }
+
+    /// Number of last stages, from what stands behind `last`.
+    fn last_stages(&self, count: &str) -> Result<usize, String> {
+        let depth = self.stages().len();
+        let count = count.parse().ok().filter(|count| (1..=depth).contains(count));
+        count
+            .ok_or_else(|| format!("{} has {depth} blocks: the last of them are `last1` to `last{depth}`", self.name()))
     }
 
     /// Number of the stage with this name, from 1.

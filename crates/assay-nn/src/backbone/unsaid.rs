@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Backbone, vit};
+use crate::input::ImageSize;
 use assay_weights::Checkpoint;
 
 /// Activation function of the hidden layers of a transformer.
@@ -27,6 +28,8 @@ pub struct Origin {
     pub naming: Option<String>,
     /// True if the file holds what only OpenAI's own files of CLIP hold: `input_resolution`, `context_length`, `vocab_size`.
     pub is_openai: bool,
+    /// True if the file holds the periods of rotary positions, as those of DINOv3's authors do.
+    pub has_periods: bool,
     /// What a configuration file beside the weights says.
     pub config: Option<Config>,
     /// Name of the weights file, without its ending.
@@ -42,6 +45,9 @@ pub struct Origin {
 pub struct Config {
     /// Name of the file.
     pub file: String,
+    /// What kind of model it is of: the `model_type` of Hugging Face, or the architecture of timm.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// Activation function, if it says one.
     pub activation: Option<Activation>,
     /// Epsilon of the normalisation, if it says one.
@@ -53,7 +59,15 @@ impl Origin {
     pub fn of(checkpoint: &Checkpoint, naming: Option<&str>) -> Self {
         let of_openai = ["input_resolution", "context_length", "vocab_size"];
         let is_openai = of_openai.iter().all(|name| checkpoint.tensors.contains_key(*name));
-        Self { naming: naming.map(str::to_owned), is_openai, ..Self::default() }
+        let has_periods = checkpoint.tensors.keys().any(|name| name.ends_with("rope_embed.periods"));
+        Self { naming: naming.map(str::to_owned), is_openai, has_periods, ..Self::default() }
+    }
+}
+
+impl Config {
+    /// Tells whether it is of a model whose kind has one of these words in its name; or does not say.
+    pub(super) fn is_of(&self, words: &[&str]) -> bool {
+        self.kind.as_ref().is_none_or(|kind| words.iter().any(|word| kind.to_lowercase().contains(word)))
     }
 }
 
@@ -92,8 +106,26 @@ impl Backbone {
     pub fn settled(&self, origin: &Origin) -> Result<Settled, Unsaid> {
         match self {
             Self::Clip(spec) => vit::settle_clip(spec, origin),
+            Self::ViT(spec) => Ok(vit::settle_vit(spec, origin)),
+            Self::DinoV2(spec) => Ok(vit::settle_dino_v2(spec, origin)),
+            Self::Transformer(spec) => Ok(vit::settle_transformer(spec, origin)),
             _ => self.read(origin),
         }
+    }
+
+    /// A warning that positions are resized by a default that may not be that of the origin, where images of this size make
+    /// that matter and neither the parameters nor the origin tell.
+    pub fn doubt_for(&self, origin: &Origin, image: ImageSize) -> Option<String> {
+        let Self::ViT(spec) = self else { return None };
+        let side = spec.trained_at as usize;
+        let is_known = spec.positions.is_some() || origin.naming.is_some() || image == ImageSize::square(side);
+        (!is_known).then(|| {
+            format!(
+                "images of {image} are not those of {side}×{side} that it was trained on, and no tensor tells how its positions \
+                 are resized: Bicubic is taken, as in MAE and DeiT; DINO has BicubicOffset, and timm BicubicAntialias. \
+                 Write `positions: Bicubic` or the other in `ViT(…)`"
+            )
+        })
     }
 
     /// The backbone for weights that are made here: what is not written has its documented default.

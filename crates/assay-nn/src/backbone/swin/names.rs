@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::names::{Layout, Tensors, cut, joined, renamed, replaced};
+use super::super::names::{Layout, Tensors, cut, join, renamed, replaced};
 use assay_weights::{Naming, RawTensor, Translated};
 
 /// Tables that follow from the size of windows.
@@ -133,8 +133,11 @@ fn hugging_face(tensors: &Tensors) -> Option<Translated<'_>> {
         };
         Some((format!("{root}{ours}"), Layout::Same))
     };
-    let parts = ["attn.query.", "attn.key.", "attn.value."];
     // Before the matrices, since the keys of version 2 have no biases.
-    let ours = complete(renamed(tensors, rule), ["attn.query.bias", "attn.key.bias", "attn.value.bias"]);
-    Some(joined(ours, parts, "attn.qkv."))
+    let mut ours = complete(renamed(tensors, rule), ["attn.query.bias", "attn.key.bias", "attn.value.bias"]);
+    for leaf in ["weight", "bias"] {
+        let parts = ["query", "key", "value"].map(|part| format!("attn.{part}.{leaf}"));
+        join(&mut ours, &parts, &format!("attn.qkv.{leaf}"));
+    }
+    Some(ours)
 }
