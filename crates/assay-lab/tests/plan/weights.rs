@@ -173,7 +173,7 @@ fn readings_are_told_and_contradictions_refused() {
             place("resnetaa34", "", &usual),
             "help: say which it is: `ResNet(antialias: AvgPool)` or `ResNet(antialias: Plain)`",
         ),
-        (place("w", "", &small), "stem: Small): change `backbone` (read with a 3×3 convolution padded by 1"),
+        (place("w", "", &small), "stem:Small): change `backbone` (read with a 3×3 convolution padded by 1"),
         (place("w", "", &small), "solo-learn's, padded by 2 (`stem: SmallPadded`)"),
     ] {
         let text = place.plan();

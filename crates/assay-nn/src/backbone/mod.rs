@@ -271,8 +271,16 @@ impl Backbone {
 
     /// The backbones that the shapes of a file speak of, whatever its numbers of layers and channels.
     pub(crate) fn inferred(checkpoint: &Checkpoint) -> Vec<Self> {
-        let inferred = [resnet::infer, clip_resnet::infer, regnet::infer, densenet::infer, vgg::infer, swin::infer]
-            .map(|infer| infer(checkpoint));
+        let inferred = [
+            resnet::infer,
+            clip_resnet::infer,
+            convnext::infer,
+            regnet::infer,
+            densenet::infer,
+            vgg::infer,
+            swin::infer,
+        ]
+        .map(|infer| infer(checkpoint));
         let mut all: Vec<Self> = inferred.into_iter().flatten().collect();
         all.extend(mobilenet::candidates(checkpoint));
         all.extend(mobilenet_v3::candidates(checkpoint));
