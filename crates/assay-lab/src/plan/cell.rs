@@ -159,7 +159,8 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     /// The network of the model, the way from pixels to its input, and the point where its features are taken. The task's images
     /// are of a size that it can take.
     pub fn network(&mut self) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
-        self.planner.network(self.written())
+        let image = self.image()?;
+        self.planner.network(self.written(), &image)
     }
 
     /// Arithmetic of training.
@@ -310,13 +311,6 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     pub fn probe<T>(&mut self, of: &Output<T>, file: &'static str, classes: &[u32], normalize: bool) {
         let file = ExhibitSource { kind: of.kind(), key: of.key(), file };
         self.probe = Some(ProbeSource { file, classes: classes.to_vec(), normalize });
-    }
-
-    /// Warns a person.
-    pub fn warn(&mut self, message: String) {
-        if !self.planner.warnings.contains(&message) {
-            self.planner.warnings.push(message);
-        }
     }
 
     /// The protocol does not fit the task.

@@ -302,8 +302,12 @@ impl Planner<'_> {
     }
 
     /// The network of a model, for images of a task.
-    pub(super) fn network(&mut self, names: Names<'_>) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
-        let ModelRecipe { backbone, input, point, .. } = self.model(names, None)?;
+    pub(super) fn network(
+        &mut self,
+        names: Names<'_>,
+        image: &ImageSpec,
+    ) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        let ModelRecipe { backbone, input, point, .. } = self.model(names, image, None)?;
         Ok((backbone, input, point))
     }
 
@@ -325,7 +329,7 @@ impl Planner<'_> {
         let weights = self.weights(names.model)?;
         let backbone = match &weights {
             Ready::File(facts, backbone) => {
-                let doubt = model.backbone.doubt_for(&facts.origin, size_of(&task.image()));
+                let doubt = model.backbone.doubt_for(&facts.origin, size_of(image));
                 let doubt = doubt.map(|what| format!("model {:?} on task {:?}: {what}", names.model, names.task));
                 self.warnings.extend(doubt.filter(|doubt| !self.warnings.contains(doubt)));
                 backbone.clone()

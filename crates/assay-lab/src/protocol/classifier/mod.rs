@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::plan::{CellPlan, PlanError, Protocol};
 use crate::results::Evaluation;
-use crate::spec::{Cell, of_cell};
+use crate::spec::of_cell;
 
 /// Classifies by the last layer that came with the weights; for a task with classes that the model was trained on. Without
 /// `outputs`, they are all of the model's, in their order: output c is class c. Where the order is in doubt, `classes` of the task or

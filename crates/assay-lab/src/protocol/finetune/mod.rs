@@ -203,7 +203,7 @@ impl Finetune {
             let message = "finetuning trains the features at the end of the network: leave `layer` and `pool` out";
             return Err(cell.model_error(message.to_owned()));
         }
-        let image = cell.image();
+        let image = cell.image()?;
         let size = ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize };
         if let Some(problem) = backbone.training_problem(size) {
             return Err(cell.model_error(problem));

@@ -80,10 +80,7 @@ impl Protocol for ZeroShot {
         let read = ClassEmbeddings::read(&file.unwrap_or_default(), &self.key, class_names.as_deref(), cell.data());
         let (embeddings, others) = read.map_err(|error| cell.protocol_error("embeddings", format!("{error:#}")))?;
         if others > 0 {
-            cell.warn(format!(
-                "{others} rows of the class embeddings of protocol {:?} are of no class of task {:?}, and are left out",
-                names.protocol, names.task
-            ));
+            cell.warn(&format!("{others} rows of the class embeddings are of no class, and are left out"));
         }
         let score = ScoreZeroShot {
             features: cell.features_of(&samples)?,

@@ -4,7 +4,7 @@ use assay_engine::{Content, Context, Output, Step};
 use serde::Serialize;
 
 use crate::outside::{ClassEmbeddings, LabelledImages};
-use crate::results::{CalibrationRule, Evaluation, Resampling, evaluation_of};
+use crate::results::{CalibrationRule, Evaluation, Resampling, evaluate_logits};
 use crate::spec::Metric;
 use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
@@ -46,20 +46,20 @@ impl Step<Runtime> for ScoreZeroShot {
         );
         let logits = logits(&table.values, &embeddings.values, table.dim, self.logit_scale);
         let rule = (None, CalibrationRule::default());
-        evaluation_of(images, logits, self.metric, rule, self.resampling)
+        evaluate_logits(images, &logits, self.metric, rule, self.resampling, Vec::new())
     }
 }
 
 /// N × K cosines of N rows and K embeddings, times `scale`; of a row of zeros, all are 0.
-fn logits(rows: &[f32], embeddings: &[f32], dim: usize, scale: f64) -> Vec<f32> {
+fn logits(rows: &[f32], embeddings: &[f32], dim: usize, scale: f64) -> Vec<f64> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let length = |row: &[f32]| dot(row, row).sqrt();
     let classes: Vec<(&[f32], f64)> = embeddings.chunks_exact(dim).map(|class| (class, length(class))).collect();
-    let cosines = |row: &[f32]| -> Vec<f32> {
+    let cosines = |row: &[f32]| -> Vec<f64> {
         let own = length(row);
         let cosine = |(class, length): &(&[f32], f64)| {
             let both = own * length;
-            (if both > 0.0 { scale * dot(row, class) / both } else { 0.0 }) as f32
+            if both > 0.0 { scale * dot(row, class) / both } else { 0.0 }
         };
         classes.iter().map(cosine).collect()
     };
@@ -75,7 +75,7 @@ mod tests {
         // As torch.nn.functional.cosine_similarity has them, times 10.
         let rows = [3.0, 4.0, 0.0, -2.0, 0.0, 0.0];
         let found = logits(&rows, &[1.0, 0.0, 5.0, 5.0, 0.0, 1e-3], 2, 10.0);
-        let half = 10.0 * 0.5f32.sqrt();
+        let half = 10.0 * 0.5f64.sqrt();
         let expected = [6.0, 9.899_495, 8.0, 0.0, -half, -10.0, 0.0, 0.0, 0.0];
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?}");
     }
