@@ -116,7 +116,7 @@ fn depth(checkpoint: &Checkpoint, root: &str) -> Option<usize> {
 
 /// The backbones that these facts allow.
 fn candidates(facts: &Facts) -> Vec<Backbone> {
-    let Facts { width, depth, patch, trained_at, projected } = *facts;
+    let Facts { width, depth, patch, trained_at, .. } = *facts;
     let mut all = Vec::new();
     let plain = [ViTSize::Tiny, ViTSize::Small, ViTSize::Base, ViTSize::Large, ViTSize::Huge, ViTSize::Giant];
     for size in plain.into_iter().filter(|size| size.shape().width == width) {
@@ -128,11 +128,11 @@ fn candidates(facts: &Facts) -> Vec<Backbone> {
         for registers in [0, 4] {
             all.push(Backbone::DinoV2(DinoV2 { size: size.clone(), registers, patch, trained_at, positions: None }));
         }
-        let projections = BTreeSet::from([None, projected]);
-        all.extend(projections.into_iter().map(|projected| {
-            let (activation, epsilon, positions) = (None, None, None);
-            Backbone::Clip(Clip { size: size.clone(), patch, trained_at, projected, activation, epsilon, positions })
-        }));
+        all.extend(clips(facts, &size));
+    }
+    for size in [ViTSize::LittleG, ViTSize::BigG] {
+        let Shape { width: of_size, depth: usual, .. } = size.shape();
+        all.extend((of_size == width && usual == depth).then(|| clips(facts, &size)).into_iter().flatten());
     }
     for family in Family::ALL {
         for size in family.sizes().iter().filter(|size| family.shape(size).width == width) {
@@ -151,4 +151,14 @@ fn candidates(facts: &Facts) -> Vec<Backbone> {
     }
     all.retain(|backbone| backbone.invalid_because().is_none());
     all
+}
+
+/// CLIPs of a size, with and without their projection.
+fn clips(facts: &Facts, size: &ViTSize) -> Vec<Backbone> {
+    let Facts { patch, trained_at, projected, .. } = *facts;
+    let clip = |projected| {
+        let (activation, epsilon, positions) = (None, None, None);
+        Backbone::Clip(Clip { size: size.clone(), patch, trained_at, projected, activation, epsilon, positions })
+    };
+    BTreeSet::from([None, projected]).into_iter().map(clip).collect()
 }
