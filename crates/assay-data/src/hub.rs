@@ -228,7 +228,8 @@ fn revisions(folder: &Path) -> String {
     if names.is_empty() { "none".to_owned() } else { names.into_iter().take(8).collect::<Vec<_>>().join(", ") }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;

@@ -8,6 +8,7 @@
 
 mod archive;
 pub mod augment;
+mod classes;
 pub mod datasets;
 mod decode;
 mod dense;
@@ -19,6 +20,9 @@ mod formats;
 mod geometry;
 mod glyphs;
 mod hub;
+mod hub_dataset;
+mod litter;
+mod low_shot;
 mod manifest;
 mod mat;
 mod omniglot;
@@ -28,17 +32,20 @@ mod resize;
 pub mod shards;
 mod size;
 mod source;
+mod splits;
 mod tables;
 mod target;
 
+pub use classes::{ClassOrder, Doubts, WantedOrder, doubts};
 pub use decode::{Color, ImageError, PIXELS, Picture};
 pub use dense::{ClassMap, NormalMap};
 pub use digests::{Digests, Direct};
 pub use episodes::{DamagedEpisodes, EpisodeError, EpisodeShape, Episodes};
-pub use folder::image_folder;
+pub use folder::{FolderOptions, image_folder};
 pub use geometry::{Axis, Geometry, NormalSampling};
 pub use glyphs::Glyphs;
 pub use hub::{HubCache, RepoKind, Snapshot};
+pub use hub_dataset::hub_dataset;
 pub use manifest::{Manifest, OfficialEpisode, Sample, Split, Subset};
 pub use omniglot::{omniglot, omniglot_runs};
 pub use preprocess::{ImageSpec, ImageStep, Prepared, Resize};
@@ -46,5 +53,8 @@ pub use regular::open_regular;
 pub use resize::{Filter, Pillow, resize};
 pub use size::Size;
 pub use source::{ImageSource, Packed};
-pub use tables::{CsvColumns, ParquetColumns, csv_table, parquet_table, split_of};
+pub use splits::{SplitUse, SplitWords, split_of};
+pub use tables::{
+    CsvColumns, TableColumns, WebColumns, arrow_dataset, csv_table, parquet_table, shard_paths, web_dataset,
+};
 pub use target::{BoundingBox, Label, MaskTarget, Presence, TargetFile, Targets};

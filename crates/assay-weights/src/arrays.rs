@@ -6,7 +6,7 @@ use std::io::{Read, Seek};
 
 use assay_pickle::{Array, Pickle, Value};
 
-use crate::bytes::{owned, reserved};
+use crate::bytes::{open_zip, owned, reserved};
 use crate::raw::strided;
 use crate::unread::Unread;
 use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, named};
@@ -17,7 +17,7 @@ const MAX_HEADER: usize = 1 << 16;
 
 /// Reads all arrays of an archive.
 pub fn read_npz(archive: impl Read + Seek) -> Result<Checkpoint, CheckpointError> {
-    let mut zip = zip::ZipArchive::new(archive).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
+    let mut zip = open_zip(archive)?;
     let (mut tensors, mut unread) = (BTreeMap::new(), BTreeMap::new());
     let mut left = MAX_UNPACKED;
     for index in 0..zip.len() {

@@ -115,12 +115,12 @@ pub fn decide(rivals: &[Rival], needed: usize) -> Result<Option<usize>, AuditErr
     let places: Vec<String> = rivals.iter().map(|r| place(&r.choice)).collect();
     let (mut order, why) = usual_first(&places);
     // Those that are whole first, and of these and the others, the usual ones.
-    order.sort_by_key(|i| rivals[*i].choice.present < needed);
+    let is_whole = |rival: &Rival| rival.choice.present == needed && rival.is_named;
+    order.sort_by_key(|i| !is_whole(&rivals[*i]));
     let Some(first) = order.first().copied() else { return Ok(None) };
     if order.iter().all(|i| agree(&rivals[first], &rivals[*i])) {
         return Ok(Some(first));
     }
-    let is_whole = |rival: &Rival| rival.choice.present == needed && rival.is_named;
     if !is_whole(&rivals[first]) {
         // None can be used: the reader is told what is missing of the first.
         return Ok(Some(first));

@@ -276,6 +276,11 @@ impl<'a> Audit<'a> {
 
     /// Prefixes under which tensors of the backbone are found, with how many, the best first; among equals the shortest.
     fn prefixes(&self) -> Vec<(usize, &str)> {
+        self.ranked(|found, needed| found == needed)
+    }
+
+    /// As [`prefixes`](Self::prefixes), for tensors whose shape `fits` the one that is needed.
+    fn ranked(&self, fits: impl Fn(&[usize], &[usize]) -> bool) -> Vec<(usize, &str)> {
         let wanted = self.wanted.tensors.iter();
         let shapes: BTreeMap<&str, &[usize]> = wanted.map(|w| (w.name.as_str(), w.shape.as_slice())).collect();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -283,7 +288,7 @@ impl<'a> Audit<'a> {
             let starts = std::iter::once(0).chain(name.match_indices('.').map(|(i, _)| i + 1));
             for start in starts {
                 let rest = rename(&name[start..], &self.filter.rename);
-                if shapes.get(rest.as_str()) == Some(&tensor.shape.as_slice()) {
+                if shapes.get(rest.as_str()).is_some_and(|shape| fits(&tensor.shape, shape)) {
                     *counts.entry(&name[..start]).or_default() += 1;
                 }
             }
@@ -354,8 +359,13 @@ impl<'a> Audit<'a> {
         if let Some(chosen) = decide(&rivals, self.wanted.tensors.len())? {
             return Ok(rivals[chosen].choice.prefix.clone());
         }
-        if let Some((_, prefix)) = self.prefixes().first() {
+        // Where little fits, the names say more of what was meant than the shapes.
+        if let Some((_, prefix)) = self.ranked(|_, _| true).first().filter(|_| !self.prefixes().is_empty()) {
             return Ok((*prefix).to_owned());
+        }
+        if !self.tensors.is_empty() && self.tensors.values().all(|t| t.bytes.is_empty() || t.shape.is_empty()) {
+            let line = "none of its tensors has elements".to_owned();
+            return Err(AuditError { lines: vec![line], help: Some(SHARD.to_owned()) });
         }
         let names: Vec<&str> = self.tensors.keys().chain(self.unread.keys()).map(String::as_str).collect();
         let line = format!("none of its {} tensors fits the backbone: {}", names.len(), some(&names));

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use assay_pickle::{Pickle, Value, View};
 
-use crate::bytes::{Bytes, owned, reserved};
+use crate::bytes::{self, Bytes, owned, reserved};
 use crate::raw::{is_contiguous, strided};
 use crate::unread::Unread;
 use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, container, damaged, kinds, named, no_container};
@@ -30,7 +30,7 @@ pub struct Contents<'b> {
 
 /// Finds the parts of what `torch.save` writes since 1.6; absent for an `.npz`, which is a zip as well.
 pub fn open_zip<'b>(bytes: &'b Bytes<'_>) -> Result<Option<Contents<'b>>, CheckpointError> {
-    let mut zip = zip::ZipArchive::new(bytes.reader()?).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
+    let mut zip = bytes::open_zip(bytes.reader()?)?;
     let has = |end: &str| zip.file_names().any(|name| name.is_ok_and(|name| name.ends_with(end)));
     if has(".npy") {
         return Ok(None);

@@ -9,6 +9,9 @@ const HEADERS: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
 /// Bytes of the header of the file, before that of the bitmap.
 const FILE_HEADER: usize = 14;
 
+/// What makes red, green and blue of the bytes of a pixel.
+type ToRgb = fn(&[u8]) -> [u8; 3];
+
 /// What the header of a bitmap says.
 struct Header {
     size: (usize, usize),
@@ -119,7 +122,7 @@ impl Header {
     }
 
     /// Chooses what makes RGB of the bytes of a pixel of more than 8 bits.
-    fn layout(&self) -> Result<fn(&[u8]) -> [u8; 3], ImageError> {
+    fn layout(&self) -> Result<ToRgb, ImageError> {
         let not_read = |what: String| Err(ImageError::NotRead(format!("a BMP with {what} is not read")));
         let [red, green, blue, alpha] = self.masks;
         Ok(match (self.bits, self.compression) {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use assay_config::to_ron;
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
 use assay_nn::{
-    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, RawTensor, TensorFilter, Unfit, find, identify,
+    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, Padding, RawTensor, TensorFilter, Unfit, find,
+    identify,
 };
 use serde::{Deserialize, Serialize};
 
@@ -147,7 +148,8 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
     // Which dict it is has been found.
     let place = Arc::new(CheckpointPlace { container: container.or(place.container.clone()), ..place });
     let leaf = |digest: &Digest| External::new(*digest, Arc::clone(&place));
-    let warnings = dropped_by_hand(&dropped).into_iter().collect();
+    let padded = padded_otherwise(origin.naming.as_deref(), &place.backbone);
+    let warnings = dropped_by_hand(&dropped).into_iter().chain(padded).collect();
     Ok(FileFacts {
         backbone: leaf(&digests[0]),
         with_head: digests.get(1).map(leaf),
@@ -167,6 +169,19 @@ fn dropped_by_hand(dropped: &[String]) -> Option<String> {
             "`drop` leaves out {} tensors ({some}{more}): if the network of the file computes features with them, these are others",
             dropped.len()
         )
+    })
+}
+
+/// What is told of a ResNet whose names are those of a library that pads otherwise.
+fn padded_otherwise(naming: Option<&str>, backbone: &Backbone) -> Option<String> {
+    let usual = match naming? {
+        "Haiku" => Padding::TfSame,
+        "SimCLR (TensorFlow)" => Padding::TfSamePool,
+        _ => return None,
+    };
+    let has = if let Backbone::ResNet(spec) = backbone { spec.padding } else { Padding::Torch };
+    (has != usual).then(|| {
+        format!("the names of its tensors are those of {}, which pads as `{usual:?}` does, and the backbone pads as `{has:?}`", naming.unwrap_or_default())
     })
 }
 

@@ -31,16 +31,33 @@ pub(crate) struct CellPlan<'p, 'a> {
     cell: &'p Cell,
     data: Arc<TaskData>,
     exhibits: Vec<ExhibitSource>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl<'p, 'a> CellPlan<'p, 'a> {
     pub fn new(planner: &'p mut Planner<'a>, cell: &'p Cell, data: Arc<TaskData>) -> Self {
-        Self { planner, cell, data, exhibits: Vec::new() }
+        Self { planner, cell, data, exhibits: Vec::new(), warnings: Vec::new(), notes: Vec::new() }
     }
 
-    /// The exhibits that steps of the protocol have of their own.
-    pub fn into_exhibits(self) -> Vec<ExhibitSource> {
-        self.exhibits
+    /// The exhibits that steps of the protocol have of their own, its warnings and its notes.
+    pub fn into_parts(self) -> (Vec<ExhibitSource>, Vec<String>, Vec<String>) {
+        (self.exhibits, self.warnings, self.notes)
+    }
+
+    /// Warns of what the protocol does on this task: now, and with the result. The same for every model is told once.
+    pub fn warn(&mut self, message: &str) {
+        self.warnings.push(format!("{} on task {:?}: {message}", self.cell.protocol, self.cell.task));
+    }
+
+    /// Tells whoever looks at the plan what the protocol does on this task.
+    pub fn note(&mut self, message: &str) {
+        self.notes.push(format!("{} on task {:?}: {message}", self.cell.protocol, self.cell.task));
+    }
+
+    /// Tells whether the task names the splits that it uses.
+    pub fn names_splits(&self) -> bool {
+        !self.planner.experiment.tasks[&self.cell.task].subset.splits.is_empty()
     }
 
     /// Names of the model, the task and the protocol.
@@ -171,6 +188,25 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         }
     }
 
+    /// Refuses a task with test images of a class that has no image to learn from; indices of samples.
+    pub fn expect_learnt(&self, train: &[u32], test: &[u32]) -> Result<(), PlanError> {
+        let manifest = self.data();
+        let classes = |part: &[u32]| -> BTreeSet<u32> {
+            part.iter().filter_map(|i| manifest.samples[*i as usize].class()).collect()
+        };
+        let learnt = classes(train);
+        let missing: Vec<u32> = classes(test).difference(&learnt).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let some: Vec<&str> = missing.iter().take(5).map(|c| manifest.classes[*c as usize].as_str()).collect();
+        let count = missing.len();
+        Err(self.task_error(format!(
+            "{count} of the classes of the test images have no image to learn from: {}",
+            some.join(", ")
+        )))
+    }
+
     /// A step of this protocol on this task that is the same for every model; `plan` adds it the first time.
     pub fn once<T: 'static>(
         &mut self,
@@ -240,6 +276,11 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         let dot = if field.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{field}", self.written().path(WrittenIn::Protocol));
         PlanError::impossible(path, format!("on task {:?}: {message}", self.cell.task), None)
+    }
+
+    /// The task does not fit the protocol until its file says more; `help` is what it may say.
+    pub fn task_question(&self, message: String, help: &str) -> PlanError {
+        PlanError::impossible(self.written().path(WrittenIn::Dataset), message, Some(help.to_owned()))
     }
 
     /// The task does not fit the protocol.

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use assay_data::{Color, HubCache, ImageSpec, RepoKind};
+use assay_data::{Color, HubCache, ImageSpec, RepoKind, Split};
 use assay_engine::Output;
 use assay_nn::{Backbone, Checkpoint, FeaturePoint, ImageSize, InputSpec, Unsaid};
 
@@ -45,7 +45,7 @@ impl Planner<'_> {
             return Ok(Arc::clone(data));
         }
         let task = &self.experiment.tasks[name];
-        let same = format!("{:?} {:?} {:?}", task.dataset, task.subset, task.on_bad_image);
+        let same = format!("{:?} {:?} {:?} {:?}", task.dataset, task.classes, task.subset, task.on_bad_image);
         if let Some(known) = self.data.get(&same) {
             let known = known.clone();
             self.tasks.extend(known.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
@@ -54,21 +54,13 @@ impl Planner<'_> {
         let at = Names { task: name, ..Names::default() }.path(WrittenIn::Dataset);
         let loaded = match self.experiment.missing_of("tasks", name) {
             Some(missing) => Err(PlanError::unavailable(at, missing)),
-            None => TaskData::load(task, self.facts)
+            None => TaskData::load(task, self.facts, &self.experiment.hub)
                 .map(Arc::new)
                 .map_err(|error| PlanError::unavailable(at, format!("{error:#}"))),
         };
         if let Ok(data) = &loaded {
-            if !data.skipped.is_empty() {
-                let some: Vec<_> = data.skipped.iter().take(5).map(String::as_str).collect();
-                self.warnings.push(format!(
-                    "task {name:?}: {} images cannot be decoded and are left out: {}",
-                    data.skipped.len(),
-                    some.join(", ")
-                ));
-            }
-            let notes = data.manifest.notes.iter().chain(&data.repeated);
-            self.warnings.extend(notes.map(|note| format!("task {name:?}: {note}")));
+            self.warnings.extend(data.warnings().iter().map(|warning| format!("task {name:?}: {warning}")));
+            self.notes.extend(data.manifest.origin.iter().map(|origin| format!("task {name:?}: {origin}")));
         }
         self.tasks.extend(loaded.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
         self.data.insert(same, loaded.clone());
@@ -126,7 +118,8 @@ impl Planner<'_> {
         let declared = &facts.declared;
         self.notes.extend(declared.notes().iter().map(|note| format!("model {name:?}: {note}")));
         if let Some(method) = &declared.quantized {
-            self.warn_of_model(name, &format!("config.json says that its weights were rounded ({method})"));
+            let what = format!("model {name:?}: config.json says that its weights were rounded ({method})");
+            self.warn_of_model(name, what);
         }
         if let Some((mean, std, file)) = &declared.normalization {
             let (taken, said) = (model.input_as_declared(mean, std), (mean, std));
@@ -134,10 +127,10 @@ impl Planner<'_> {
                 |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
             if !(is_close(&taken.mean, said.0) && is_close(&taken.std, said.1)) {
                 let what = format!(
-                    "`normalization` is {:?} and {:?}, and {file} says {mean:?} and {std:?}",
+                    "model {name:?}: `normalization` is {:?} and {:?}, and {file} says {mean:?} and {std:?}",
                     taken.mean, taken.std
                 );
-                self.warn_of_model(name, &what);
+                self.warn_of_model(name, what);
             }
         }
         self.declared.insert(name.to_owned(), declared.clone());
@@ -165,7 +158,9 @@ impl Planner<'_> {
             PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
         })?;
         self.notes.extend(settled.notes.iter().map(|note| format!("model {name:?}: {note}")));
-        settled.contradictions.iter().chain(&facts.warnings).for_each(|what| self.warn_of_model(name, what));
+        for what in settled.contradictions.iter().chain(&facts.warnings) {
+            self.warn_of_model(name, format!("model {name:?}: {what}"));
+        }
         Ok(settled.backbone)
     }
 
@@ -192,6 +187,14 @@ impl Planner<'_> {
         if data.manifest.is_multi_label() && matches!(trained.method, Method::Supervised) {
             let message = format!("the images of {:?} show several classes, and training needs one each", trained.on);
             return Err(PlanError::wrong(format!("{at}.on"), message, None));
+        }
+        let tested = data.manifest.count(Split::Test);
+        if tested > 0 && tested < images {
+            let warning = format!(
+                "it is trained on all images of {:?}, the {tested} of its Test split too: `subset: (splits: [Train])` leaves them out",
+                trained.on
+            );
+            self.warn_of_model(name, &warning);
         }
         let method = match &trained.method {
             Method::Supervised => TrainRecipe::Supervised,

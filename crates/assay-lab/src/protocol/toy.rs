@@ -249,7 +249,7 @@ mod tests {
         let (experiment, _) = Experiment::load(&file, &[], Environment::default(), false, ProtocolSpec::check);
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let facts = Facts::open(store.facts_folder());
-        let mut manifest = experiment.tasks["t"].dataset.manifest(&assay_data::Direct).unwrap();
+        let mut manifest = experiment.tasks["t"].dataset.manifest(&assay_data::Direct, &experiment.hub).unwrap();
         for sample in manifest.samples.iter_mut().filter(|_| has_targets) {
             let object = BoundingBox { x0: 0.0, y0: 0.0, x1: 28.0, y1: 21.0, class: 0, difficult: false, crowd: false };
             sample.targets.boxes = Some(vec![object].into());
@@ -280,7 +280,7 @@ mod tests {
             runtime: &runtime,
             options: &options,
             events: &|_| {},
-            found: &|_, _| {},
+            headline: Evaluation::SUMMARY, found: &|_, _, _| {},
             cancel: &CancelToken::default(),
         }
         .run()

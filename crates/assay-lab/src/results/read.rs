@@ -18,7 +18,7 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
-    /// What planning found that belongs beside the result.
+    /// Warnings of the plan that stay with the result.
     pub warnings: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ pub struct ResultCell {
     pub step: Option<(String, PathBuf)>,
     /// State of the evaluation.
     pub state: CellState,
-    /// Warnings of planning, and of the steps that the evaluation comes from.
+    /// Warnings of the plan, and of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
 }
 
@@ -171,10 +171,16 @@ impl ResultCell {
 
 /// The state that an entry gives its cell, and the warnings that come with it.
 fn state_of(entry: &Entry) -> (CellState, Vec<String>) {
-    let summary = entry.files.get(Evaluation::SUMMARY).and_then(|bytes| Summary::from_bytes(&bytes));
+    match entry.files.get(Evaluation::SUMMARY) {
+        Ok(summary) => state_by(&summary, &entry.provenance.warnings),
+        Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
+    }
+}
+
+fn state_by(summary: &[u8], warnings: &[StepWarning]) -> (CellState, Vec<String>) {
+    let summary = Summary::from_bytes(summary);
     let state = summary.map_or_else(|error| CellState::Damaged(format!("{error:#}")), CellState::Done);
-    let warnings = entry.provenance.warnings.iter();
-    (state, warnings.map(|StepWarning { label, message }| format!("{label}: {message}")).collect())
+    (state, warnings.iter().map(|StepWarning { label, message }| format!("{label}: {message}")).collect())
 }
 
 /// Results that a run has met in the store, so that they are read once.
@@ -182,9 +188,9 @@ fn state_of(entry: &Entry) -> (CellState, Vec<String>) {
 pub struct SeenResults(Mutex<HashMap<StepKey, (CellState, Vec<String>)>>);
 
 impl SeenResults {
-    /// Takes note of an entry.
-    pub fn note(&self, key: StepKey, entry: &Entry) {
-        let seen = state_of(entry);
+    /// Takes note of an evaluation: of the file with its numbers, and its warnings.
+    pub fn note(&self, key: StepKey, summary: &[u8], warnings: &[StepWarning]) {
+        let seen = state_by(summary, warnings);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, seen);
     }
 

@@ -269,7 +269,9 @@ impl Experiment {
         for (section, name) in used {
             for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
                 // What cannot be made a path of has been told.
-                if !self.document.problems.has_one_at(place) && !Checkpoint::locate(path).exists() {
+                // Shards with numbers in braces are looked for by their reader.
+                let is_there = || path.to_string_lossy().contains('{') || Checkpoint::locate(path).exists();
+                if !self.document.problems.has_one_at(place) && !is_there() {
                     let message = format!("{} does not exist", path.display());
                     let source = self.where_to_get(section, name);
                     if available {

@@ -2,12 +2,14 @@
 //!
 //! **Invariant.** Nothing here looks at data or weights; what can be told from the text alone is told here.
 
+mod classes;
 mod dataset;
 mod experiment;
 mod metric;
 mod model;
 mod task;
 
+pub use classes::{ClassesSpec, FolderSplits, read_list};
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
 pub use metric::Metric;

@@ -118,16 +118,16 @@ pub struct HubWeights {
     /// Name of the weights file in the repository. Default: `model.safetensors` or what else is usual, else the only one.
     #[serde(default)]
     pub file: Option<String>,
-    /// As of `File`. Default: the only one that holds the backbone.
+    /// Key of the state dict in a torch file, as of `File`. Default: the only one that holds the backbone.
     #[serde(default)]
     pub container: Option<String>,
-    /// As of `File`. Default: guessed.
+    /// Prefix of the names of the backbone's tensors, as of `File`. Default: guessed.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of the names of tensors that are not part of the backbone, as of `File`. Default: `[]`.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of names to replace by others, as of `File`. Default: `[]`.
     #[serde(default)]
     pub rename: Vec<(String, String)>,
 }
@@ -138,16 +138,16 @@ pub struct HubWeights {
 pub struct TorchHubWeights {
     /// Name of the file, such as `"resnet50-11ad3fa6.pth"`.
     pub file: String,
-    /// As of `File`. Default: the only one that holds the backbone.
+    /// Key of the state dict in a torch file, as of `File`. Default: the only one that holds the backbone.
     #[serde(default)]
     pub container: Option<String>,
-    /// As of `File`. Default: guessed.
+    /// Prefix of the names of the backbone's tensors, as of `File`. Default: guessed.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of the names of tensors that are not part of the backbone, as of `File`. Default: `[]`.
     #[serde(default)]
     pub drop: Vec<String>,
-    /// As of `File`. Default: `[]`.
+    /// Beginnings of names to replace by others, as of `File`. Default: `[]`.
     #[serde(default)]
     pub rename: Vec<(String, String)>,
 }
@@ -322,7 +322,7 @@ impl ModelSpec {
             | (_, Some(Weights::Random { .. } | Weights::File(_) | Weights::Hub(_) | Weights::TorchHub(_))) => {}
             (backbone, None) => at.problem(
                 &format!("`{}` needs weights", backbone.name()),
-                "add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`",
+                "add `weights: File(path: …)`, `Hub(repo: …)` or `Trained(…)`; `Random(seed: 0)` is a network that has learnt nothing",
             ),
             (_, Some(Weights::Trained(trained))) => trained.check(&at.field("weights")),
         }

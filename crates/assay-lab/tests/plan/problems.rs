@@ -118,7 +118,7 @@ fn numbers_have_bounds() {
     e.ron:5:150: `first_per_class` must be at least 1 [must be at least 1]
     e.ron:5:170: `limit_per_class` must be at least 1 [must be at least 1]
     e.ron:6:52: `partition` must be from 1 to 10 [must be from 1 to 10]
-    e.ron:7:70: `1` must be a folder called train, val or test (or training, validation, testing) [must be a folder called train, val or test (or training, validation, testing)]
+    e.ron:7:70: `1` must be a folder called train, val or test (or training, validation, testing); a map says of others what they are [must be a folder called train, val or test (or training, validation, testing); a map says of others what they are]
     e.ron:8:45: `sources` must name at least one folder or zip [must name at least one folder or zip]
     e.ron:12:30: `ways` must be from 2 to 10,000 [must be from 2 to 10,000]
     e.ron:12:40: `shots` must be from 1 to 100,000 [must be from 1 to 100,000]
@@ -178,7 +178,7 @@ fn models_are_checked_before_their_weights_are_looked_for() {
     },
 )"#), @r#"
     e.ron:4:48: `Pixels` has no weights [leave this out]
-    e.ron:5:17: `ResNet18` needs weights [add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`]
+    e.ron:5:17: `ResNet18` needs weights [add `weights: File(path: …)`, `Hub(repo: …)` or `Trained(…)`; `Random(seed: 0)` is a network that has learnt nothing]
     e.ron:6:72: ResNet18 has no layer "layer5": there are layer1 to layer4
     e.ron:7:70: ResNet18 has no class token: use `Gap`, `GeM(…)` or `Flat`
     e.ron:8:79: `normalization` must give a mean and a standard deviation for each channel [must give a mean and a standard deviation for each channel]

@@ -185,6 +185,88 @@ fn what_tensors_do_not_say_is_asked_for() {
     );
 }
 
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A model of weights that are found by name, with the files of a local cache.
+fn cached(weights: &str, files: &[(&str, Vec<u8>)]) -> Place {
+    let ron = format!(
+        "(
+    include: [\"base.ron\"],
+    models: {{ \"m\": (backbone: {CONV}, weights: {weights}) }},
+    evaluate: (tasks: \"rgb\", protocols: \"knn\"),
+)"
+    );
+    let hub = "home/.cache/huggingface/hub/models--org--net";
+    let place = Place::new(&ron).file(&format!("{hub}/refs/main"), COMMIT);
+    files.iter().fold(place, |place, (name, bytes)| match name.strip_prefix("torch/") {
+        Some(name) => place.file(&format!("home/.cache/torch/hub/checkpoints/{name}"), bytes),
+        None => place.file(&format!("{hub}/snapshots/{COMMIT}/{name}"), bytes),
+    })
+}
+
+#[test]
+fn weights_are_found_by_name_in_local_caches() {
+    let net = || file_of(&tensors(&conv()));
+    let says = br#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25], "size": 32}"#.to_vec();
+    let files = [("model.safetensors", net()), ("preprocessor_config.json", says)];
+    let planned = cached("Hub(repo: \"org/net\")", &files).planned(&[], false).unwrap();
+    let recipe = planned.plan.nodes().next().unwrap().recipe().to_string();
+    assert!(recipe.contains(r#""mean":[0.5,0.5,0.5]"#) && recipe.contains(r#""std":[0.25,0.25,0.25]"#), "{recipe}");
+    assert!(planned.notes.iter().any(|note| note.contains("preprocessor_config.json says")), "{:?}", planned.notes);
+    let two = [("a.safetensors", net()), ("b.pth", net()), ("torch/net-1234.pth", net())];
+    assert_snapshot!(cached("Hub(repo: \"org/net\")", &two).plan(), @"e.ron:3:78: org/net holds several weights files: say which one is meant by `file`: a.safetensors, b.pth");
+    for weights in ["Hub(repo: \"org/net\", file: \"b.pth\")", "TorchHub(file: \"net-1234.pth\")"] {
+        assert_snapshot!(cached(weights, &two).plan(), @"
+        features/m/rgb/1  features
+        score/m/rgb/knn  knn  <- features/m/rgb/1
+        ");
+    }
+    for (weights, expected) in [
+        ("Hub(repo: \"org/net\", revision: \"v2\")", "there are \"main\""),
+        ("Hub(repo: \"org/net\", file: \"../../refs/main\")", "no path of a file"),
+        ("Hub(repo: \"org/net\", file: \"c.pth\")", "c.pth of org/net is not in"),
+        ("Hub(repo: \"org/other\")", "hf download org/other` puts it there"),
+        ("TorchHub(file: \"../net.pth\")", "is not the name of a file"),
+        ("TorchHub(file: \"net.pth\")", "TORCH_HOME names another folder"),
+    ] {
+        let told = cached(weights, &two).plan();
+        assert!(told.contains(expected), "{weights}: {told}");
+    }
+}
+
+#[test]
+fn what_may_make_results_others_is_told_beside_them() {
+    let mut all = tensors(&conv());
+    all.insert("5.0.weight".to_owned(), zeros(&[1]));
+    let place = model(CONV, ", drop: [\"5.\"]").file("w.safetensors", file_of(&all));
+    let planned = place.planned(&[], false).unwrap();
+    let expected = "model \"m\": `drop` leaves out 1 tensors (5.0.weight)";
+    assert!(planned.cells[0].warnings[0].starts_with(expected), "{:?}", planned.cells[0].warnings);
+    assert_eq!(planned.warnings, planned.cells[0].warnings);
+    let says = r#"{"architecture": "x", "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}"#;
+    let place = place.file("config.json", says).file("e.ron", format!(
+        "(include: [\"base.ron\"], models: {{ \"m\": (backbone: {CONV}, weights: File(path: \"w.safetensors\", drop: [\"5.\"]), \
+         normalization: ImageNet) }}, evaluate: (tasks: \"rgb\", protocols: \"knn\"))"
+    ));
+    let told = place.planned(&[], false).unwrap().cells[0].warnings.join(" ");
+    assert!(told.contains("and config.json says [0.5, 0.5, 0.5]"), "{told}");
+}
+
+#[test]
+fn which_of_two_copies_is_meant_is_asked() {
+    let mut all = BTreeMap::new();
+    for (prefix, number) in [("module.encoder_k.", 1u8), ("module.encoder_q.", 2)] {
+        for (name, mut tensor) in tensors(&conv()) {
+            tensor.bytes.iter_mut().step_by(4).for_each(|byte| *byte = number);
+            all.insert(format!("{prefix}{name}"), tensor);
+        }
+    }
+    assert_snapshot!(model(CONV, "").file("w.safetensors", file_of(&all)).plan(), @r#"
+    e.ron:3:81: DIR/w.safetensors does not hold a Conv4: the backbone is in it more than once, with different values: `prefix: "module.encoder_q."`, `prefix: "module.encoder_k."`
+        help: say which one is meant, such as `prefix: "module.encoder_q."`: MoCo's authors evaluate the query encoder (`encoder_q`, `base_encoder`), of which the other is a momentum copy
+    "#);
+}
+
 /// No tensor tells how positions are resized; where images make it matter, the default is told.
 #[test]
 fn resized_positions_are_told() {

@@ -142,6 +142,9 @@ impl Protocol for Linear {
         }
         let parts = Parts::new(cell.data(), self.validation, self.test).map_err(|message| cell.task_error(message))?;
         parts.check(cell.data(), metric).map_err(|message| cell.task_error(message))?;
+        for warning in parts.warnings(cell.data(), metric) {
+            cell.warn(&warning);
+        }
         self.add_steps(cell, &parts, metric)
     }
 }
