@@ -77,8 +77,9 @@ pub struct ViT {
     /// 224.
     #[serde(default = "image_224")]
     pub trained_at: u32,
-    /// Interpolation of position embeddings for images of another size than `trained_at`. Default: `Bicubic`, with a warning
-    /// where it matters, since no tensor tells it: DINO has `BicubicOffset` and timm `BicubicAntialias` under the same names.
+    /// Interpolation of position embeddings for images of another size than `trained_at`. No tensor tells it: DINO has
+    /// `BicubicOffset` and timm `BicubicAntialias` under the same names, so that the default is told where it matters. Default:
+    /// `Bicubic`.
     #[serde(default, serialize_with = "usual_positions")]
     pub positions: Option<Positions>,
     /// Number that is added to variances before their root is taken. Default: what a configuration file beside the weights says;

@@ -29,6 +29,8 @@ const POSITIONS: [&str; 5] = [
     "embeddings.position_embedding.weight",
     "preprocessor.pos_embed",
 ];
+/// Numbers of features that CLIPs are projected to; heads of timm's with other numbers of outputs are classifiers.
+const PROJECTIONS: [usize; 5] = [512, 640, 768, 1024, 1280];
 /// What stands before the number of a block.
 const BLOCKS: [&str; 6] = ["resblocks.", "blocks.", "encoder.layers.", "encoder.layer.", "layers.", "layer."];
 
@@ -77,7 +79,8 @@ fn facts(checkpoint: &Checkpoint, name: &str, tensor: &RawTensor) -> Option<Fact
     let of = |name: &str| checkpoint.tensors.get(&format!("{root}{name}")).map(|tensor| tensor.shape.as_slice());
     let tokens = POSITIONS.iter().find_map(|name| of(name)?.iter().rev().nth(1).copied());
     let side = tokens.and_then(grid_side).or_else(|| relative_side(checkpoint, root));
-    let heads = [of("proj").and_then(|proj| proj.get(1)), of("head.weight").and_then(|head| head.first())];
+    let head = of("head.weight").and_then(|head| head.first()).filter(|n| PROJECTIONS.contains(n));
+    let heads = [of("proj").and_then(|proj| proj.get(1)), head];
     let hugging_face = checkpoint.tensors.iter().find(|(name, _)| name.ends_with("visual_projection.weight"));
     let outputs = heads.into_iter().flatten().next().or_else(|| hugging_face?.1.shape.first());
     Some(Facts {
