@@ -233,7 +233,7 @@ fn networks_of_today_run_with_layers_and_pools() {
 #[test]
 fn the_study_names_all_files_that_are_missing_and_where_they_are_to_be_had() {
     let place = Workspace::new();
-    for (file, tasks) in [("study/linear.ron", 11), ("study/fewshot.ron", 14)] {
+    for (file, tasks) in [("study/linear.ron", 11), ("study/finetune.ron", 11), ("study/fewshot.ron", 14)] {
         let path = experiments().join(file);
         let mut command = place.command(&["plan", path.to_str().unwrap()]);
         command.env("ASSAY_DATA", place.path().join("no-data")).env("ASSAY_WEIGHTS", place.path().join("no-weights"));

@@ -91,7 +91,7 @@ fn maps_are_those_of_the_original_libraries() {
             let net = if is_prepared { net.for_inference(case.size()) } else { net };
             let found = net.stages(input(case.channels, case.size()), &wanted);
             for ((found, stage), expected) in found.into_iter().zip(&stages).zip(&case.stages) {
-                let ImageSize { height, width } = stage.map_size(case.size());
+                let ImageSize { height, width } = case.backbone.map_size(stage, case.size());
                 let at = format!("{} of {}", stage.name, case.name);
                 assert_eq!(found.dims(), [2, stage.channels, height, width], "{at}");
                 assert_eq!(found.dims(), expected.shape, "{at}");

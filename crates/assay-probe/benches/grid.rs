@@ -46,7 +46,7 @@ fn grid() -> Vec<f64> {
 
 fn accuracy(linear: &Linear, rows: &[f32], labels: &[u32]) -> f64 {
     let logits = linear.quick_logits(rows);
-    let best = |row: &[f32]| (0..CLASSES).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+    let best = |row: &[f64]| (0..CLASSES).fold(0, |best, k| if row[k] > row[best] { k } else { best });
     let right = logits.chunks_exact(CLASSES).zip(labels).filter(|(row, l)| best(row) == **l as usize).count();
     right as f64 / labels.len() as f64
 }

@@ -45,8 +45,10 @@ pub fn solve_ridge<E: From<ProbeError>>(
     }
     let axes = Axes::of(moments.scatter, dim)?;
     let turned = axes.turn(&products, classes);
+    // Directions with less are rounding: what is left of them has no weight, however weak the penalty.
+    let least = axes.rounding();
     for (i, lambda) in grid.iter().enumerate() {
-        let weight = axes.turn_back(&turned, classes, |e| 1.0 / (e.max(0.0) + lambda));
+        let weight = axes.turn_back(&turned, classes, |e| if e > least { 1.0 / (e + lambda) } else { 0.0 });
         let bias = mean.iter().zip(weight.chunks_exact(dim)).map(|(m, w)| m - dot(w, &moments.means)).collect();
         each(i, &Linear { weight, bias })?;
     }
@@ -69,35 +71,46 @@ pub fn solve_lda<E: From<ProbeError>>(
     each: &mut dyn FnMut(usize, &Linear) -> Result<(), E>,
 ) -> Result<(), E> {
     let moments = Moments::of_classes(features, dim, labels, classes)?;
+    // About the middle of the means: what all classes have in common would swamp what tells them apart.
+    let (middle, means) = about_the_middle(&moments.means, dim);
     let rows = labels.len() as f64;
     let scatter: Vec<f64> = moments.scatter.iter().map(|v| v / rows).collect();
     let mean_variance = (0..dim).map(|i| scatter[i * dim + i]).sum::<f64>() / dim as f64;
     let axes = Axes::of(scatter, dim)?;
-    let turned = axes.turn(&moments.means, classes);
-    let largest = axes.values.iter().copied().fold(0.0, f64::max);
+    let turned = axes.turn(&means, classes);
+    let least = 1e-12 * axes.largest();
     for (i, shrinkage) in grid.iter().enumerate() {
         let weight = axes.turn_back(&turned, classes, |e| {
             let variance = (1.0 - shrinkage) * e.max(0.0) + shrinkage * mean_variance;
-            if variance > 1e-12 * largest { 1.0 / variance } else { 0.0 }
+            if variance > least { 1.0 / variance } else { 0.0 }
         });
         let bias = (0..classes).map(|k| {
             let of_class = k * dim..(k + 1) * dim;
-            (moments.counts[k] / rows).ln() - 0.5 * dot(&weight[of_class.clone()], &moments.means[of_class])
+            let weight = &weight[of_class.clone()];
+            (moments.counts[k] / rows).ln() - 0.5 * dot(weight, &means[of_class]) - dot(weight, &middle)
         });
         each(i, &Linear { bias: bias.collect(), weight })?;
     }
     Ok(())
 }
 
-/// The classifier that takes a row for the class with the nearest mean (squared Euclidean distance); its logits are half the
-/// difference of −distance² that the row itself does not cancel.
+/// The classifier that takes a row for the class with the nearest mean (squared Euclidean distance); its logits are
+/// −½ distance², less what is the same for all classes.
 ///
 /// # Errors
 /// When a label is out of range, a class has no row, or a feature is not finite.
 pub fn nearest_centroid(features: &[f32], dim: usize, labels: &[u32], classes: usize) -> Result<Linear, ProbeError> {
-    let means = class_means(features, dim, labels, classes)?.0;
-    let bias = means.chunks_exact(dim).map(|m| -0.5 * dot(m, m)).collect();
+    let (middle, means) = about_the_middle(&class_means(features, dim, labels, classes)?.0, dim);
+    let bias = means.chunks_exact(dim).map(|m| -0.5 * dot(m, m) - dot(m, &middle)).collect();
     Ok(Linear { weight: means, bias })
+}
+
+/// The mean of the rows, and the rows less it.
+fn about_the_middle(rows: &[f64], dim: usize) -> (Vec<f64>, Vec<f64>) {
+    let count = (rows.len() / dim) as f64;
+    let middle: Vec<f64> = (0..dim).map(|i| rows.iter().skip(i).step_by(dim).sum::<f64>() / count).collect();
+    let less = rows.chunks_exact(dim).flat_map(|row| row.iter().zip(&middle).map(|(v, m)| v - m)).collect();
+    (middle, less)
 }
 
 fn class_means(
@@ -155,10 +168,7 @@ impl Moments {
 
     fn of_all(features: &[f32], dim: usize, rows: usize) -> Result<Self, ProbeError> {
         check_rows(features, dim, rows)?;
-        let mut means = vec![0.0; dim];
-        for row in features.chunks_exact(dim) {
-            means.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / rows as f64);
-        }
+        let means = crate::design::means(features, dim);
         let mut moments = Self { dim, means, counts: vec![rows as f64], scatter: vec![0.0; dim * dim] };
         moments.gather(features, |_| 0);
         Ok(moments)
@@ -202,6 +212,15 @@ impl Axes {
         let (u, s) = (eigen.U(), eigen.S());
         let vectors = (0..dim * dim).map(|at| u[(at / dim, at % dim)]).collect();
         Ok(Self { dim, vectors, values: (0..dim).map(|i| s[i]).collect() })
+    }
+
+    fn largest(&self) -> f64 {
+        self.values.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// Eigenvalues up to this may be rounding.
+    fn rounding(&self) -> f64 {
+        self.dim as f64 * f64::EPSILON * self.largest()
     }
 
     /// K × D rows in the coordinates of the axes.

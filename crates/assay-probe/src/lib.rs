@@ -12,6 +12,8 @@ mod parity;
 mod path;
 mod precondition;
 mod products;
+mod stopping;
+mod targets;
 mod vectors;
 
 pub use closed_form::{nearest_centroid, solve_lda, solve_ridge};
@@ -19,11 +21,12 @@ pub use design::Design;
 pub use linear::Linear;
 pub use loss::Targets;
 pub use parity::solve_like_scikit_learn;
-pub use path::{Solved, Tolerance, solve_grid};
+pub use path::{Solved, solve_grid};
+pub use stopping::Tolerance;
 
 /// Version of what the solvers compute: part of the key of everything that they fit. Raise it when the same features, targets
 /// and value come to give another classifier.
-pub const SOLVER: u32 = 1;
+pub const SOLVER: u32 = 2; // 1 – stopped by absolute rules; 2 – by rules that know no scale
 
 /// Why a probe cannot be fitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -79,6 +82,15 @@ pub enum ProbeError {
         features: usize,
         /// Rows of targets.
         targets: usize,
+    },
+    /// A value of the grid that leaves nothing of the weights.
+    #[error(
+        "the regularisation of C = {c} is too strong for features of this size: weights would be too small for single \
+         precision. Scale the features up, or try larger values of C"
+    )]
+    TooStrong {
+        /// The value.
+        c: f64,
     },
     /// A value of the grid that is no regularisation strength.
     #[error("a regularisation strength must be a positive number, and {c} is not")]

@@ -29,7 +29,7 @@ impl Linear {
 
     /// The classifier for features as they are, from one in a design's coordinates.
     pub fn to_features(&self, design: &Design) -> Self {
-        let weight = match &design.axes {
+        let mut weight = match &design.axes {
             None => self.weight.clone(),
             Some(axes) => {
                 let (k, d) = (self.classes(), design.features());
@@ -38,6 +38,7 @@ impl Linear {
                 out
             }
         };
+        weight.iter_mut().for_each(|w| *w /= design.unit);
         let bias = self.bias.iter().zip(weight.chunks_exact(design.features())).map(|(b, w)| b - dot(w, &design.mean));
         Self { bias: bias.collect(), weight }
     }
@@ -46,7 +47,7 @@ impl Linear {
     pub fn in_design(&self, design: &Design) -> Self {
         let bias =
             self.bias.iter().zip(self.weight.chunks_exact(design.features())).map(|(b, w)| b + dot(w, &design.mean));
-        let weight = match &design.axes {
+        let mut weight = match &design.axes {
             None => self.weight.clone(),
             Some(axes) => {
                 let (k, d) = (self.classes(), design.features());
@@ -55,38 +56,37 @@ impl Linear {
                 out
             }
         };
+        weight.iter_mut().for_each(|w| *w *= design.unit);
         Self { bias: bias.collect(), weight }
     }
 
-    /// N × K logits of N × D rows, in double precision until they are stored.
+    /// N × K logits of N × D rows. They stay in double precision: under a strong penalty the intercepts would hide in
+    /// single precision what the weights tell apart.
     ///
     /// # Panics
     /// When the rows do not have the classifier's dimension.
-    pub fn logits(&self, rows: &[f32]) -> Vec<f32> {
+    pub fn logits(&self, rows: &[f32]) -> Vec<f64> {
         let (k, d) = (self.classes(), self.dim());
         assert!(d > 0 && rows.len().is_multiple_of(d), "features must have the dimension of the classifier");
         let mut logits = Vec::with_capacity(rows.len() / d * k);
         for block in rows.chunks(ROWS_AT_A_TIME * d) {
-            logits.extend(self.block(block).into_iter().map(|v| v as f32));
+            logits.extend(self.block(block));
         }
         logits
     }
 
-    /// The same in single precision: for comparing many classifiers.
+    /// The same with products in single precision: for comparing many classifiers.
     ///
     /// # Panics
     /// When the rows do not have the classifier's dimension.
-    pub fn quick_logits(&self, rows: &[f32]) -> Vec<f32> {
+    pub fn quick_logits(&self, rows: &[f32]) -> Vec<f64> {
         let (k, d) = (self.classes(), self.dim());
         assert!(d > 0 && rows.len().is_multiple_of(d), "features must have the dimension of the classifier");
         let weight: Vec<f32> = self.weight.iter().map(|v| *v as f32).collect();
         let n = rows.len() / d;
-        let mut logits = vec![0.0; n * k];
-        times_transposed(rows, &weight, &mut logits, (n, k, d));
-        for row in logits.chunks_exact_mut(k) {
-            row.iter_mut().zip(&self.bias).for_each(|(l, b)| *l = (f64::from(*l) + b) as f32);
-        }
-        logits
+        let mut products = vec![0.0f32; n * k];
+        times_transposed(rows, &weight, &mut products, (n, k, d));
+        products.iter().zip(self.bias.iter().cycle()).map(|(p, b)| f64::from(*p) + b).collect()
     }
 
     fn block(&self, rows: &[f32]) -> Vec<f64> {

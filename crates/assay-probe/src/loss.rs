@@ -86,9 +86,16 @@ impl Targets {
         }
     }
 
-    /// Intercepts that are best when all weights are zero; a class without rows gets that of half a row.
-    pub(crate) fn intercepts(&self) -> Vec<f64> {
-        let rows = self.rows() as f64;
+    /// Number of functions that the objective is the sum of and that share no weight: one softmax, or a question each.
+    pub(crate) fn questions(&self) -> usize {
+        match self {
+            Self::Classes { .. } => 1,
+            Self::MultiLabel { classes, .. } => *classes,
+        }
+    }
+
+    /// Rows of each class, or with the answer yes to each question.
+    pub(crate) fn counts(&self) -> Vec<f64> {
         let mut counts = vec![0.0f64; self.classes()];
         match self {
             Self::Classes { labels, .. } => labels.iter().for_each(|l| counts[*l as usize] += 1.0),
@@ -98,31 +105,50 @@ impl Targets {
                 });
             }
         }
-        let log_odds = |c: f64| (c.max(0.5) / (rows - c).max(0.5)).ln();
+        counts
+    }
+
+    /// Intercepts that are best when all weights are zero; every class has rows.
+    pub(crate) fn intercepts(&self) -> Vec<f64> {
+        let (rows, counts) = (self.rows() as f64, self.counts());
         match self {
             Self::Classes { .. } => {
-                let logs: Vec<f64> = counts.iter().map(|c| (c.max(0.5) / rows).ln()).collect();
+                let logs: Vec<f64> = counts.iter().map(|c| (c / rows).ln()).collect();
                 let mean = logs.iter().sum::<f64>() / logs.len() as f64;
                 logs.into_iter().map(|l| l - mean).collect()
             }
-            Self::MultiLabel { .. } => counts.into_iter().map(log_odds).collect(),
+            Self::MultiLabel { .. } => counts.into_iter().map(|c| (c / (rows - c)).ln()).collect(),
+        }
+    }
+
+    /// Loss of each question when all weights are zero and intercepts are best: the entropy of the targets.
+    pub(crate) fn losses_without_weights(&self) -> Vec<f64> {
+        let rows = self.rows() as f64;
+        let part = |count: f64| if count > 0.0 { -count * (count / rows).ln() } else { 0.0 };
+        match self {
+            Self::Classes { .. } => vec![self.counts().into_iter().map(part).sum()],
+            Self::MultiLabel { .. } => self.counts().into_iter().map(|c| part(c) + part(rows - c)).collect(),
         }
     }
 }
 
-/// Logits along a line: `base + step · direction`, N × K.
+/// Logits along a line: `base + step · direction`, N × K, to which intercepts come. Apart from them, logits of small weights
+/// keep their digits.
 #[derive(Clone, Copy)]
 pub(crate) struct Line<'a> {
     pub base: &'a [f64],
     pub direction: &'a [f32],
+    /// Intercepts at the beginning of the line, and how they change along it.
+    pub bias: &'a [f64],
+    pub bias_direction: &'a [f64],
     pub step: f64,
 }
 
 /// The loss at a point of a line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct At {
-    /// Σ of the rows' losses.
-    pub loss: f64,
+    /// Σ of the rows' losses, for each question.
+    pub losses: Vec<f64>,
     /// Derivative of the loss along the line.
     pub slope: f64,
     /// Derivatives of the loss by the intercepts: Σ of the rows' residuals.
@@ -135,21 +161,25 @@ const PIECE: usize = 128;
 impl Targets {
     /// Loss at a point of a line; `residual` becomes the derivative by the logits.
     pub(crate) fn evaluate(&self, line: Line<'_>, residual: &mut [f32]) -> At {
-        let classes = self.classes();
+        let (classes, questions) = (self.classes(), self.questions());
+        let zero = || At { losses: vec![0.0; questions], slope: 0.0, bias: vec![0.0; classes] };
+        let bias: Vec<f64> = line.bias.iter().zip(line.bias_direction).map(|(b, d)| b + line.step * d).collect();
         let pieces = residual.par_chunks_mut(PIECE * classes).enumerate().map(|(piece, residual)| {
             let mut buffer = vec![0.0; classes];
-            let mut at = At { bias: vec![0.0; classes], ..At::default() };
+            let mut at = zero();
             for (i, residual) in residual.chunks_exact_mut(classes).enumerate() {
                 let row = piece * PIECE + i;
                 let base = &line.base[row * classes..][..classes];
                 let direction = &line.direction[row * classes..][..classes];
-                for ((b, base), direction) in buffer.iter_mut().zip(base).zip(direction) {
-                    *b = base + line.step * f64::from(*direction);
+                for (((b, base), direction), bias) in buffer.iter_mut().zip(base).zip(direction).zip(&bias) {
+                    *b = base + line.step * f64::from(*direction) + bias;
                 }
-                at.loss += match self {
-                    Self::Classes { labels, .. } => softmax(&mut buffer, labels[row] as usize),
-                    Self::MultiLabel { marks, .. } => sigmoid(&mut buffer, &marks[row * classes..][..classes]),
-                };
+                match self {
+                    Self::Classes { labels, .. } => at.losses[0] += softmax(&mut buffer, labels[row] as usize),
+                    Self::MultiLabel { marks, .. } => {
+                        sigmoid(&mut buffer, &marks[row * classes..][..classes], &mut at.losses);
+                    }
+                }
                 for (((r, d), out), sum) in buffer.iter().zip(direction).zip(residual).zip(&mut at.bias) {
                     at.slope += r * f64::from(*d);
                     *out = *r as f32;
@@ -159,28 +189,27 @@ impl Targets {
             at
         });
         let pieces: Vec<At> = pieces.collect();
-        let zero = At { bias: vec![0.0; classes], ..At::default() };
-        pieces.into_iter().fold(zero, |mut sum, piece| {
-            sum.loss += piece.loss;
+        let mut at = pieces.into_iter().fold(zero(), |mut sum, piece| {
+            sum.losses.iter_mut().zip(piece.losses).for_each(|(s, l)| *s += l);
             sum.slope += piece.slope;
             sum.bias.iter_mut().zip(piece.bias).for_each(|(s, b)| *s += b);
             sum
-        })
+        });
+        at.slope += at.bias.iter().zip(line.bias_direction).map(|(b, d)| b * d).sum::<f64>();
+        at
     }
 
-    /// Losses of each question (the first has them all where there is one), with residuals in double precision; logits are
+    /// Losses of each question, with residuals in double precision; logits are
     /// used up. `first` is the number of the first row.
     pub(crate) fn losses(&self, first: usize, logits: &mut [f64], residual: &mut [f64]) -> Vec<f64> {
         let classes = self.classes();
-        let mut losses = vec![0.0; classes];
+        let mut losses = vec![0.0; self.questions()];
         for (i, logits) in logits.chunks_exact_mut(classes).enumerate() {
             let row = first + i;
             match self {
                 Self::Classes { labels, .. } => losses[0] += softmax(logits, labels[row] as usize),
                 Self::MultiLabel { marks, .. } => {
-                    for (k, loss) in losses.iter_mut().enumerate() {
-                        *loss += sigmoid(&mut logits[k..=k], &marks[row * classes + k..][..1]);
-                    }
+                    sigmoid(logits, &marks[row * classes..][..classes], &mut losses);
                 }
             }
         }
@@ -217,7 +246,9 @@ impl Targets {
                     (classes, classes, self.rows()),
                 );
                 // diag(Σ p) − Σ p pᵀ, with the diagonal from the other entries of its row, which sum to it without cancelling.
-                let mut matrix: Vec<f64> = products.iter().map(|v| -f64::from(*v) / rows).collect();
+                let lower =
+                    |at: usize| products[(at / classes).max(at % classes) * classes + (at / classes).min(at % classes)];
+                let mut matrix: Vec<f64> = (0..classes * classes).map(|at| -f64::from(lower(at)) / rows).collect();
                 for k in 0..classes {
                     matrix[k * classes + k] = 0.0;
                     let others: f64 = matrix[k * classes..][..classes].iter().sum();
@@ -259,18 +290,16 @@ fn softmax(logits: &mut [f64], label: usize) -> f64 {
     others.ln_1p() + (best - own)
 }
 
-/// Logits become residuals σ(z) − y; returns Σ −log of the probability of the right answers.
-fn sigmoid(logits: &mut [f64], marks: &[bool]) -> f64 {
-    let mut loss = 0.0;
-    for (z, mark) in logits.iter_mut().zip(marks) {
+/// Logits become residuals σ(z) − y; −log of the probability of the right answer is added to the loss of each question.
+fn sigmoid(logits: &mut [f64], marks: &[bool], losses: &mut [f64]) {
+    for ((z, mark), loss) in logits.iter_mut().zip(marks).zip(losses) {
         let small = exp_nonpositive(-z.abs());
         let right = (*z > 0.0) == *mark;
         let (near, far) = (small / (1.0 + small), 1.0 / (1.0 + small));
-        loss += small.ln_1p() + if right { 0.0 } else { z.abs() };
+        *loss += small.ln_1p() + if right { 0.0 } else { z.abs() };
         let wrong = if right { near } else { far };
         *z = if *mark { -wrong } else { wrong };
     }
-    loss
 }
 
 #[cfg(test)]
@@ -288,8 +317,9 @@ mod tests {
             let value = |logits: &[f64]| {
                 let zero = [0.0f32; 6];
                 let mut residual = [0.0; 6];
-                let line = Line { base: logits, direction: &zero, step: 0.0 };
-                (targets.evaluate(line, &mut residual).loss, residual)
+                let line =
+                    Line { base: logits, direction: &zero, bias: &[0.0; 3], bias_direction: &[0.0; 3], step: 0.0 };
+                (targets.evaluate(line, &mut residual).losses.iter().sum::<f64>(), residual)
             };
             let (_, residual) = value(&logits);
             for i in 0..6 {
@@ -308,8 +338,9 @@ mod tests {
         let mut logits = [80.0, 0.0];
         let loss = softmax(&mut logits, 0);
         assert!((loss / (-80f64).exp() - 1.0).abs() < 1e-12 && (logits[0] / -(-80f64).exp() - 1.0).abs() < 1e-12);
-        let mut logits = [80.0];
-        assert!((sigmoid(&mut logits, &[true]) / (-80f64).exp() - 1.0).abs() < 1e-12);
+        let (mut logits, mut losses) = ([80.0], [0.0]);
+        sigmoid(&mut logits, &[true], &mut losses);
+        assert!((losses[0] / (-80f64).exp() - 1.0).abs() < 1e-12);
     }
 
     #[test]

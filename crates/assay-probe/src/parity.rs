@@ -8,10 +8,13 @@ use crate::linear::{Linear, dot, double};
 use crate::loss::Targets;
 use crate::path::Solved;
 use crate::products::{times_transposed, transposed_times};
+use crate::targets::Present;
 
 /// Settings of `scipy.optimize.minimize(method="L-BFGS-B")` as scikit-learn 0.22 calls it.
 const MEMORY: usize = 10;
 const GRADIENT: f64 = 1e-4;
+/// Share of the largest derivative without weights below which a solution is reported as converged.
+const RELATIVE_GRADIENT: f64 = 1e-3;
 const RELATIVE_DECREASE: f64 = 2.220_446_049_250_313e-9;
 const ITERATIONS: usize = 100;
 const EVALUATIONS_EACH: usize = 20;
@@ -36,6 +39,8 @@ pub fn solve_like_scikit_learn<E: From<ProbeError>>(
         return Err(ProbeError::Lengths { features: features.len() / dim.max(1), targets: targets.rows() }.into());
     }
     let values = double(features);
+    let present = Present::of(targets);
+    let (targets, start) = (&present.targets, start.map(|start| present.take(start)));
     let classes = targets.classes();
     let wide = dim + 1;
     let mut at = vec![0.0; classes * wide];
@@ -50,12 +55,14 @@ pub fn solve_like_scikit_learn<E: From<ProbeError>>(
             return Err(ProbeError::NotPositive { c: *c }.into());
         }
         let problem = Problem { values: &values, dim, targets, penalty: targets.penalty(*c) };
-        let lanes = if matches!(targets, Targets::MultiLabel { .. }) { classes } else { 1 };
-        let (objective, gradient_norm, iterations) = problem.minimize(&mut at, lanes);
+        let (objective, gradient_norm, iterations, converged) = problem.minimize(&mut at, targets.questions());
         let weight = at.chunks_exact(wide).flat_map(|row| row[..dim].to_vec()).collect();
         let bias = at.chunks_exact(wide).map(|row| row[dim]).collect();
-        let converged = gradient_norm <= GRADIENT;
-        each(i, &Linear { weight, bias }, Solved { c: *c, objective, gradient_norm, iterations, converged })?;
+        each(
+            i,
+            &present.all(Linear { weight, bias }),
+            Solved { c: *c, objective, gradient_norm, iterations, converged },
+        )?;
     }
     Ok(())
 }
@@ -78,11 +85,10 @@ impl Problem<'_> {
             row.iter_mut().enumerate().for_each(|(j, l)| *l += x[j * (d + 1) + d]);
         }
         let mut residual = vec![0.0; n * k];
-        let losses = self.targets.losses(0, &mut logits, &mut residual);
+        let mut values = self.targets.losses(0, &mut logits, &mut residual);
         let mut along = vec![0.0; k * d];
         transposed_times(&residual, self.values, &mut along, (k, d, n));
         let mut gradient = vec![0.0; k * (d + 1)];
-        let mut values = if lanes == 1 { vec![losses.iter().sum()] } else { losses };
         for j in 0..k {
             let (w, g) = (&x[j * (d + 1)..][..d], &mut gradient[j * (d + 1)..][..d + 1]);
             values[if lanes == 1 { 0 } else { j }] += 0.5 * self.penalty * w.iter().map(|v| v * v).sum::<f64>();
@@ -94,9 +100,11 @@ impl Problem<'_> {
         (values, gradient)
     }
 
-    /// Minimises every lane from `x`, in place: objective, largest derivative, most iterations.
-    fn minimize(&self, x: &mut [f64], lanes: usize) -> (f64, f64, usize) {
+    /// Minimises every lane from `x`, in place: objective, largest derivative, most iterations, and whether every lane has
+    /// come to its minimum.
+    fn minimize(&self, x: &mut [f64], lanes: usize) -> (f64, f64, usize, bool) {
         let width = x.len() / lanes;
+        let without_weights = self.slopes_without_weights(lanes);
         let (values, gradient) = self.evaluate(x, lanes);
         let mut all: Vec<Lane> = (0..lanes)
             .map(|i| Lane::new(&x[i * width..][..width], values[i], &gradient[i * width..][..width]))
@@ -115,7 +123,18 @@ impl Problem<'_> {
         }
         let largest = all.iter().map(|l| largest(&l.gradient)).fold(0.0, f64::max);
         let iterations = all.iter().map(|l| l.iterations).max().unwrap_or_default();
-        (all.iter().map(|l| l.value).sum(), largest, iterations)
+        let converged = all.iter().zip(without_weights).all(|(l, slope)| l.is_at_minimum(slope));
+        (all.iter().map(|l| l.value).sum(), largest, iterations, converged)
+    }
+
+    /// Largest derivative of every lane where weights are zero and intercepts best.
+    fn slopes_without_weights(&self, lanes: usize) -> Vec<f64> {
+        let mut x = vec![0.0; self.targets.classes() * (self.dim + 1)];
+        for (row, bias) in x.chunks_exact_mut(self.dim + 1).zip(self.targets.intercepts()) {
+            row[self.dim] = bias;
+        }
+        let gradient = self.evaluate(&x, lanes).1;
+        gradient.chunks_exact(gradient.len() / lanes).map(largest).collect()
     }
 }
 
@@ -154,6 +173,13 @@ impl Lane {
         };
         lane.set_out();
         lane
+    }
+
+    /// True where the method's own rule holds, and what it asks for is little beside what the weights have to do: the largest
+    /// derivative without weights is `slope`. By its own rule alone the method takes any start for the minimum when
+    /// penalties are strong.
+    fn is_at_minimum(&self, slope: f64) -> bool {
+        largest(&self.gradient) <= GRADIENT.min(RELATIVE_GRADIENT * slope)
     }
 
     /// The point to evaluate next.

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use crate::ProbeError;
 use crate::design::Design;
-use crate::linear::{Linear, double};
+use crate::linear::{Linear, dot, double};
 use crate::loss::{At, Line, Targets};
 use crate::precondition::Preconditioner;
 use crate::products::{times_transposed, transposed_times};
+use crate::stopping::{Stopping, Tolerance};
+use crate::targets::Present;
 use crate::vectors::{Point, dot_f32};
 
 /// Report on the solution for one value of C.
@@ -25,37 +27,25 @@ pub struct Solved {
     pub converged: bool,
 }
 
-/// Bounds within which a solution is good enough.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tolerance {
-    /// The largest derivative must be at most this much for each row.
-    pub gradient_per_row: f64,
-    /// Largest gain that may be left, as the quadratic model of the solver has it, as a share of the objective…
-    pub objective: f64,
-    /// …or this much for each row, below which no prediction changes.
-    pub loss_per_row: f64,
-    /// Most iterations for one value of C.
-    pub iterations: usize,
-}
-
-impl Default for Tolerance {
-    fn default() -> Self {
-        Self { gradient_per_row: 1e-4, objective: 1e-6, loss_per_row: 1e-9, iterations: 1000 }
-    }
-}
-
 /// Fewest iterations whose gain says whether progress has become slow; otherwise it is the last quarter of them.
 const RECENT: usize = 10;
+/// Penalties, for each row, of solutions on the way to a penalty that is weaker than the last of them by [`STRIDE`].
+const FIRST_ON_THE_WAY: f64 = 1e-3;
+const STRIDE: f64 = 0.01;
 /// Pairs that the quasi-Newton model remembers, and those that it takes along to the next value of C.
 const MEMORY: usize = 20;
 const MEMORY_KEPT: usize = 5;
+/// With fewer pairs, the model rests on the factored Hessian.
+const FEW: usize = 5;
+/// Ratio of penalties beyond which no pair is taken along.
+const FAR: f64 = 4.0;
 
 /// Solves `min Σ loss(W x + b) + ½ λ ‖W‖²` for each C of `grid`, with λ = [`Targets::penalty`] of C and intercepts free of it.
 ///
 /// The grid is walked from strong to weak penalties. Each solution starts from the line through the two before it; its
 /// logits are known without a product. The solver is L-BFGS (Liu and Nocedal 1989) around a factored Hessian; what it has
 /// learnt of the loss is kept from one C to the next. Products with the features are in single precision, sums and losses
-/// in double.
+/// in double. A class without rows is left out, and has no weights and a logit below those of the others.
 ///
 /// `each` is called in that order, with the index in `grid`, the classifier in the design's coordinates, and how it went;
 /// what it returns ends the walk.
@@ -79,11 +69,20 @@ pub fn solve_grid<E: From<ProbeError>>(
     }
     let mut order: Vec<usize> = (0..grid.len()).collect();
     order.sort_by(|a, b| grid[*a].total_cmp(&grid[*b]));
-    let mut walk = Walk::new(design, targets, start);
-    for at in order {
-        let solved = walk.solve(grid[at], tolerance)?;
+    let present = Present::of(targets);
+    let start = start.map(|start| present.take(start));
+    let stopping = Stopping::new(&present.targets, tolerance);
+    // What comes first has no path behind it that tells where flat directions lead.
+    let careful = Tolerance { loss_per_row: 0.01 * tolerance.loss_per_row, ..tolerance };
+    let first = Stopping::new(&present.targets, careful);
+    let mut walk = Walk::new(design, &present.targets, start.as_ref());
+    if let (None, Some(at)) = (start, order.first()) {
+        walk.come_from_strong_penalties(grid[*at], &first, tolerance)?;
+    }
+    for (i, at) in order.into_iter().enumerate() {
+        let solved = walk.solve(grid[at], if i == 0 { &first } else { &stopping }, tolerance)?;
         let linear = Linear { weight: double(&walk.point.weight), bias: walk.point.bias.clone() };
-        each(at, &linear, solved)?;
+        each(at, &present.all(linear), solved)?;
     }
     Ok(())
 }
@@ -117,20 +116,25 @@ struct Walk<'a> {
     design: &'a Design,
     targets: &'a Targets,
     point: Point,
+    /// Of the weights, without intercepts.
     logits: Vec<f64>,
     /// Solutions for the last values of C, the newest first.
     solutions: VecDeque<(Point, Vec<f64>)>,
     pairs: VecDeque<Pair>,
+    /// The last that was solved.
+    penalty: f64,
     residual: Vec<f32>,
-    /// Logits of the step that is being made.
+    /// Logits of the step that is being made, without intercepts.
     ahead: Vec<f32>,
+    /// Intercepts of that step.
+    bias_ahead: Vec<f64>,
 }
 
 impl<'a> Walk<'a> {
     fn new(design: &'a Design, targets: &'a Targets, start: Option<&Linear>) -> Self {
         let (rows, classes) = (design.rows, targets.classes());
         let point = match start {
-            Some(start) => Point { weight: start.weight.iter().map(|w| *w as f32).collect(), bias: start.bias.clone() },
+            Some(start) => Self::begin_at(start, targets),
             None => Point { weight: vec![0.0; classes * design.dim], bias: targets.intercepts() },
         };
         let mut walk = Self {
@@ -140,38 +144,53 @@ impl<'a> Walk<'a> {
             logits: vec![0.0; rows * classes],
             solutions: VecDeque::new(),
             pairs: VecDeque::new(),
+            penalty: f64::INFINITY,
             residual: vec![0.0; rows * classes],
             ahead: vec![0.0; rows * classes],
+            bias_ahead: vec![0.0; classes],
         };
         if start.is_some() {
             let first = walk.point.clone();
             walk.forward(&first);
             walk.logits.iter_mut().zip(&walk.ahead).for_each(|(l, a)| *l = f64::from(*a));
-        } else {
-            walk.logits.chunks_exact_mut(classes).for_each(|row| row.copy_from_slice(&walk.point.bias));
         }
         walk
     }
 
-    /// Logits of `point` into `ahead`.
+    /// A start from another solution. What it adds to all classes alike changes no probability, and the solution has nothing
+    /// of it.
+    fn begin_at(start: &Linear, targets: &Targets) -> Point {
+        let (mut weight, d) = (start.weight.clone(), start.dim());
+        if matches!(targets, Targets::Classes { .. }) {
+            for i in 0..d {
+                let mean = weight.iter().skip(i).step_by(d).sum::<f64>() / targets.classes() as f64;
+                weight.iter_mut().skip(i).step_by(d).for_each(|w| *w -= mean);
+            }
+        }
+        Point { weight: weight.into_iter().map(|w| w as f32).collect(), bias: start.bias.clone() }
+    }
+
+    /// Logits of `point` into `ahead`, its intercepts into `bias_ahead`.
     fn forward(&mut self, point: &Point) {
         let (n, k, d) = (self.design.rows, self.targets.classes(), self.design.dim);
         times_transposed(&self.design.values, &point.weight, &mut self.ahead, (n, k, d));
-        for row in self.ahead.chunks_exact_mut(k) {
-            row.iter_mut().zip(&point.bias).for_each(|(a, b)| *a += *b as f32);
-        }
+        self.bias_ahead.copy_from_slice(&point.bias);
     }
 
-    /// Gradient of the loss from the residuals and their sums.
+    /// Gradient of the loss from the residuals and their sums. A sum that may be all rounding is none: followed, it would
+    /// move intercepts by more than the weights do under strong penalties.
     fn backward(&self, bias: &[f64]) -> Point {
         let (n, k, d) = (self.design.rows, self.targets.classes(), self.design.dim);
-        let mut gradient = Point { weight: vec![0.0; k * d], bias: bias.to_vec() };
+        let rounding = 4.0 * f64::EPSILON * n as f64;
+        let bias = bias.iter().map(|b| if b.abs() > rounding { *b } else { 0.0 }).collect();
+        let mut gradient = Point { weight: vec![0.0; k * d], bias };
         transposed_times(&self.residual, &self.design.values, &mut gradient.weight, (k, d, n));
         gradient
     }
 
     fn evaluate(&mut self, step: f64) -> At {
-        let line = Line { base: &self.logits, direction: &self.ahead, step };
+        let (bias, bias_direction) = (&self.point.bias, &self.bias_ahead);
+        let line = Line { base: &self.logits, direction: &self.ahead, bias, bias_direction, step };
         self.targets.evaluate(line, &mut self.residual)
     }
 
@@ -182,12 +201,14 @@ impl<'a> Walk<'a> {
             (last, _) => {
                 self.solutions.extend(last);
                 self.ahead.fill(0.0);
+                self.bias_ahead.fill(0.0);
                 return self.evaluate(0.0);
             }
         };
         let mut direction = last.0.clone();
         direction.add(-1.0, &before.0);
         self.ahead.iter_mut().zip(&last.1).zip(&before.1).for_each(|((a, l), b)| *a = (l - b) as f32);
+        self.bias_ahead.copy_from_slice(&direction.bias);
         let start = self.evaluate(0.0);
         let slope = start.slope + penalty * dot_f32(&direction.weight, &self.point.weight);
         self.solutions.push_front(last);
@@ -206,11 +227,14 @@ impl<'a> Walk<'a> {
         self.point.add(step, direction);
     }
 
-    fn solve(&mut self, c: f64, tolerance: Tolerance) -> Result<Solved, ProbeError> {
-        let penalty = self.targets.penalty(c);
-        let At { mut loss, bias, .. } = self.predict(penalty);
+    fn solve(&mut self, c: f64, stopping: &Stopping, tolerance: Tolerance) -> Result<Solved, ProbeError> {
+        let penalty = self.design.penalty(c, self.targets.penalty(c))?;
+        let At { mut losses, bias, .. } = self.predict(penalty);
         let mut loss_gradient = self.backward(&bias);
-        let stale = self.pairs.len().saturating_sub(MEMORY_KEPT);
+        // Where classes are separable the loss bends as little as the penalty, and old pairs promise too little.
+        let kept = if self.penalty <= FAR * penalty { MEMORY_KEPT } else { 0 };
+        self.penalty = penalty;
+        let stale = self.pairs.len().saturating_sub(kept);
         self.pairs.drain(..stale);
         self.pairs.iter_mut().for_each(|pair| pair.bend(penalty));
         let precondition = Preconditioner::new(self.design, &self.targets.curvature(&self.residual), penalty)?;
@@ -219,35 +243,38 @@ impl<'a> Walk<'a> {
         loop {
             let mut gradient = loss_gradient.clone();
             gradient.add_weight(penalty, &self.point);
-            let square = dot_f32(&self.point.weight, &self.point.weight);
-            let objective = loss + 0.5 * penalty * square;
             let direction = self.direction(&gradient, &precondition);
-            let slope = gradient.dot(&direction);
-            let gain = -0.5 * slope;
-            let mut solved = Solved { c, objective, gradient_norm: f64::NAN, iterations, converged: false };
-            let enough = (tolerance.objective * objective).max(tolerance.loss_per_row * self.design.rows as f64);
+            let left = self.left(&losses, penalty, &gradient, &direction, stopping);
+            let Left { objective, gain, enough, .. } = left;
             // Where progress is slow, the model promises too little: what the last iterations gained counts as well.
             let lately = objectives
                 .len()
                 .checked_sub(RECENT.max(iterations / 4))
                 .map_or(0.0, |then| objectives[then] - objective);
-            let within = gain <= enough && (lately <= enough || gain <= 0.01 * enough);
+            // So it does before it has learnt anything of the loss.
+            let slow = lately > enough || self.pairs.len() < FEW;
+            let within = left.worst <= if slow { 0.01 } else { 1.0 };
             objectives.push(objective);
-            let stuck = iterations >= tolerance.iterations || gain.is_nan() || gain <= 1e-13 * objective;
+            let mut solved = Solved { c, objective, gradient_norm: f64::NAN, iterations, converged: false };
+            let stuck = iterations >= tolerance.iterations || gain.is_nan() || left.worst <= 1e-7;
             if within || stuck {
-                solved.gradient_norm = self.norm_in_features(&gradient);
-                solved.converged = solved.gradient_norm <= tolerance.gradient_per_row * self.design.rows as f64;
-                if solved.converged || stuck {
-                    solved.converged &= within;
+                let (of_size_one, norm) = self.norms(&gradient);
+                let is_flat = of_size_one <= tolerance.gradient_per_row * self.design.rows as f64;
+                if is_flat || stuck {
                     self.remember();
-                    return Ok(solved);
+                    return Ok(Solved { gradient_norm: norm, converged: within && is_flat, ..solved });
                 }
             }
             self.forward(&direction);
-            let (step, at) = self.search(&direction, penalty, slope, 0.5);
+            let (step, at) = self.search(&direction, penalty, -2.0 * gain, 0.5);
             if step == 0.0 {
-                self.pairs.clear();
-                solved.gradient_norm = self.norm_in_features(&gradient);
+                if !self.pairs.is_empty() {
+                    // What was learnt elsewhere may mislead; the factored Hessian alone does not.
+                    self.pairs.clear();
+                    objectives.pop();
+                    continue;
+                }
+                solved.gradient_norm = self.norms(&gradient).1;
                 self.remember();
                 return Ok(solved);
             }
@@ -258,9 +285,53 @@ impl<'a> Walk<'a> {
             let mut made = direction;
             made.scale(step);
             self.learn(Pair::new(made, change, penalty));
-            (loss, loss_gradient) = (at.loss, after);
+            (losses, loss_gradient) = (at.losses, after);
             iterations += 1;
         }
+    }
+
+    /// Solves stronger penalties on the way to a very weak one: from zero weights, a solver that follows separable classes
+    /// stops where all probabilities are right, long before the weights are.
+    fn come_from_strong_penalties(
+        &mut self,
+        c: f64,
+        stopping: &Stopping,
+        tolerance: Tolerance,
+    ) -> Result<(), ProbeError> {
+        let last = self.design.penalty(c, self.targets.penalty(c))?;
+        let mut penalty = FIRST_ON_THE_WAY * self.design.rows as f64;
+        while last < STRIDE * STRIDE * penalty {
+            self.solve(c * last / penalty, stopping, tolerance)?;
+            penalty *= STRIDE;
+        }
+        Ok(())
+    }
+
+    /// What a step along `direction` promises.
+    fn left(&self, losses: &[f64], penalty: f64, gradient: &Point, direction: &Point, stopping: &Stopping) -> Left {
+        let questions = losses.len();
+        let (width, biases) = (self.point.weight.len() / questions, self.point.bias.len() / questions);
+        let mut left = Left::default();
+        for (q, loss) in losses.iter().enumerate() {
+            let (weights, bias) = (q * width..(q + 1) * width, q * biases..(q + 1) * biases);
+            let own = &self.point.weight[weights.clone()];
+            let shrinkage = 0.5 * penalty * dot_f32(own, own);
+            let slope = dot_f32(&gradient.weight[weights.clone()], &direction.weight[weights])
+                + dot(&gradient.bias[bias.clone()], &direction.bias[bias.clone()]);
+            let (gain, enough) = (-0.5 * slope, stopping.enough(q, *loss, shrinkage));
+            left.objective += loss + shrinkage;
+            left.gain += gain;
+            left.enough += enough;
+            if gain != 0.0 {
+                left.worst = left.worst.max(gain.abs() / enough);
+            }
+            let moved = direction.bias[bias].iter().fold(0.0f64, |m, b| m.max(b.abs()));
+            if moved != 0.0 {
+                left.worst =
+                    left.worst.max((moved / stopping.enough_of_intercepts(self.design.size_of_logits(own))).powi(2));
+            }
+        }
+        left
     }
 
     fn remember(&mut self) {
@@ -325,13 +396,31 @@ impl<'a> Walk<'a> {
         (0.0, At::default())
     }
 
-    /// Largest derivative by the weights of the features as they were: turned back and with their mean.
-    fn norm_in_features(&self, gradient: &Point) -> f64 {
-        let classes = self.targets.classes();
-        let mut weight = self.design.to_features(&gradient.weight, classes);
-        for (row, bias) in weight.chunks_exact_mut(self.design.features()).zip(&gradient.bias) {
-            row.iter_mut().zip(&self.design.mean).for_each(|(v, m)| *v += (m * bias) as f32);
+    /// Largest derivative by a weight or an intercept: of centred features of size 1, and of the features as they were.
+    fn norms(&self, gradient: &Point) -> (f64, f64) {
+        let (classes, design) = (self.targets.classes(), self.design);
+        let weight = design.to_features(&gradient.weight, classes);
+        let mut largest = (0.0f64, 0.0f64);
+        for (row, bias) in weight.chunks_exact(design.features()).zip(&gradient.bias) {
+            largest = (largest.0.max(bias.abs()), largest.1.max(bias.abs()));
+            for (v, mean) in row.iter().zip(&design.mean) {
+                let derivative = f64::from(*v);
+                largest.0 = largest.0.max(derivative.abs());
+                largest.1 = largest.1.max((derivative * design.unit + mean * bias).abs());
+            }
         }
-        Point { weight, bias: gradient.bias.clone() }.largest()
+        largest
     }
+}
+
+/// What is left to gain at a point.
+#[derive(Default)]
+struct Left {
+    objective: f64,
+    /// By the quadratic model, in all questions together.
+    gain: f64,
+    /// What may be left, in all questions together.
+    enough: f64,
+    /// The largest gain of a question, as a share of what may be left in it.
+    worst: f64,
 }

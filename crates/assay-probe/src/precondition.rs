@@ -27,20 +27,16 @@ impl Preconditioner {
         let (vectors, values) = match curvature {
             Curvature::Diagonal(values) => (None, values.clone()),
             Curvature::Full(matrix) => {
-                let classes = matrix.len().isqrt();
-                let symmetric = Mat::from_fn(classes, classes, |i, j| matrix[i.max(j) * classes + i.min(j)]);
-                let eigen = symmetric.self_adjoint_eigen(Side::Lower).map_err(|_| ProbeError::NoAxes)?;
-                let (u, s) = (eigen.U(), eigen.S());
-                let vectors = (0..classes * classes).map(|at| u[(at / classes, at % classes)]).collect();
-                (Some(vectors), (0..classes).map(|i| s[i].max(0.0)).collect())
+                let (vectors, values) = axes_of_classes(matrix)?;
+                (Some(vectors), values)
             }
         };
         let (classes, rows) = (values.len(), design.rows as f64);
-        let largest = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        let weight = values.iter().flat_map(|s| design.scatter.iter().map(move |l| (1.0 / (s * l + penalty)) as f32));
-        // Along the direction that adds the same to all classes a softmax is flat, and its gradient is zero.
-        let bias = values.iter().map(|s| if *s > 1e-9 * largest { 1.0 / (rows * s) } else { 0.0 }).collect();
-        let vectors: Option<Vec<f64>> = vectors;
+        // Along the direction that adds the same to all classes a softmax is flat, and its gradient is nothing but rounding.
+        let along = |s: f64, l: f64, penalty: f64| if s < 0.0 { 0.0 } else { 1.0 / (s * l + penalty) };
+        let weight = values.iter().flat_map(|s| design.scatter.iter().map(move |l| along(*s, *l, penalty) as f32));
+        let least = 1e-12 * values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let bias = values.iter().map(|s| along(s.max(least).copysign(*s), rows, 0.0)).collect();
         let vectors_f32 = vectors.iter().flatten().map(|v| *v as f32).collect();
         Ok(Self { classes, dim: design.dim, vectors, vectors_f32, weight: weight.collect(), bias })
     }
@@ -70,4 +66,20 @@ impl Preconditioner {
         }
         out
     }
+}
+
+/// Eigenvectors of the curvature of a softmax by its logits, as the columns of a matrix, and their eigenvalues; the direction
+/// that adds the same to all classes, in which there is no curvature, has −1 instead of 0.
+fn axes_of_classes(matrix: &[f64]) -> Result<(Vec<f64>, Vec<f64>), ProbeError> {
+    let classes = matrix.len().isqrt();
+    let trace: f64 = (0..classes).map(|k| matrix[k * classes + k]).sum();
+    // Lifted above all others, the flat direction is found exactly; among small eigenvalues it would mix with others.
+    let lift = 2.0 * trace.max(f64::MIN_POSITIVE);
+    let symmetric =
+        Mat::from_fn(classes, classes, |i, j| matrix[i.max(j) * classes + i.min(j)] + lift / classes as f64);
+    let eigen = symmetric.self_adjoint_eigen(Side::Lower).map_err(|_| ProbeError::NoAxes)?;
+    let (u, s) = (eigen.U(), eigen.S());
+    let flat = (0..classes).fold(0, |best, k| if s[k] > s[best] { k } else { best });
+    let vectors = (0..classes * classes).map(|at| u[(at / classes, at % classes)]).collect();
+    Ok((vectors, (0..classes).map(|k| if k == flat { -1.0 } else { s[k].max(0.0) }).collect()))
 }

@@ -65,9 +65,4 @@ impl Point {
         self.weight.par_chunks_mut(PIECE).for_each(|a| a.iter_mut().for_each(|a| *a *= small));
         self.bias.iter_mut().for_each(|a| *a *= factor);
     }
-
-    pub fn largest(&self) -> f64 {
-        let weight = self.weight.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-        self.bias.iter().fold(f64::from(weight), |m, v| m.max(v.abs()))
-    }
 }

@@ -18,6 +18,13 @@ struct Case {
     labels: Vec<u32>,
 }
 
+impl Case {
+    /// The largest feature: derivatives have its unit.
+    fn size(&self) -> f64 {
+        f64::from(self.train.iter().fold(0.0f32, |m, v| m.max(v.abs())))
+    }
+}
+
 fn floats(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
@@ -57,11 +64,11 @@ fn converged(case: &Case, targets: &Targets, grid: &[f64]) -> Vec<(Linear, Solve
     found.into_iter().map(Option::unwrap).collect()
 }
 
-fn log_softmax(logits: &[f32], classes: usize) -> Vec<f64> {
-    let row = |row: &[f32]| {
-        let top = row.iter().fold(f32::MIN, |m, v| m.max(*v));
-        let log_sum = row.iter().map(|v| f64::from(v - top).exp()).sum::<f64>().ln() + f64::from(top);
-        row.iter().map(|v| f64::from(*v) - log_sum).collect::<Vec<_>>()
+fn log_softmax(logits: &[f64], classes: usize) -> Vec<f64> {
+    let row = |row: &[f64]| {
+        let top = row.iter().fold(f64::MIN, |m, v| m.max(*v));
+        let log_sum = row.iter().map(|v| (v - top).exp()).sum::<f64>().ln() + top;
+        row.iter().map(|v| v - log_sum).collect::<Vec<_>>()
     };
     logits.chunks_exact(classes).flat_map(row).collect()
 }
@@ -95,7 +102,7 @@ fn fewer_rows_than_features_are_solved_in_what_they_span() {
             solved.converged && (objective - solved.objective).abs() < 1e-5 * objective,
             "C {c}: {objective} {solved:?}"
         );
-        assert!(derivative <= 1.2e-4 * case.labels.len() as f64, "C {c}: {derivative}");
+        assert!(derivative <= 1e-4 * case.labels.len() as f64 * case.size(), "C {c}: {derivative}");
     }
     // And other images are placed where the classifier in the design expects them.
     let design = Design::new(case.train.clone(), case.dim).unwrap();
@@ -121,7 +128,8 @@ fn the_grid_is_solved_as_scikit_learn_solves_it_to_the_end() {
             let (objective, gradient) = linear.objective(&case.train, targets, solved.c);
             assert!(objective - best <= 2.0 * enough, "{name} {solved:?}: {objective} where {best} is possible");
             assert!((objective - solved.objective).abs() <= 1e-5 * objective, "{name} {solved:?}: {objective}");
-            assert!(gradient <= 1e-4 * 150.0 && solved.gradient_norm <= 1e-4 * 150.0, "{name} {solved:?} {gradient}");
+            let flat = 1e-4 * 150.0 * case.size();
+            assert!(gradient <= flat && solved.gradient_norm <= flat, "{name} {solved:?} {gradient}");
             // Nearly separable rows leave weights free along flat directions; the objective is what is promised there.
             if solved.c > 10.0 {
                 continue;
@@ -135,7 +143,6 @@ fn the_grid_is_solved_as_scikit_learn_solves_it_to_the_end() {
                     0.05,
                 );
             } else {
-                let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
                 close(&logits, &floats(&row["decisions"]), 0.02, 0.02);
             }
         }
@@ -211,8 +218,7 @@ fn ridge_is_scikit_learns() {
     let rows = case.json["ridge"].as_array().unwrap();
     let grid: Vec<f64> = rows.iter().map(|r| r["lambda"].as_f64().unwrap()).collect();
     solve_ridge::<ProbeError>(&case.train, case.dim, &case.classes, &grid, &mut |at, linear| {
-        let logits: Vec<f64> = linear.logits(&case.test).into_iter().map(f64::from).collect();
-        close(&logits, &floats(&rows[at]["decisions"]), 1e-5, 1e-5);
+        close(&linear.logits(&case.test), &floats(&rows[at]["decisions"]), 1e-5, 1e-5);
         Ok(())
     })
     .unwrap();
@@ -231,7 +237,7 @@ fn discriminant_analysis_is_scikit_learns() {
     .unwrap();
     let centroid = nearest_centroid(&case.train, case.dim, &case.labels, 6).unwrap();
     let logits = centroid.logits(&case.test);
-    let best = |row: &[f32]| (0..6).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+    let best = |row: &[f64]| (0..6).fold(0, |best, k| if row[k] > row[best] { k } else { best });
     let predicted: Vec<f64> = logits.chunks_exact(6).map(|row| best(row) as f64).collect();
     assert_eq!(predicted, floats(&case.json["centroid"]));
 }

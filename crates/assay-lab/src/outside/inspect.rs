@@ -10,6 +10,7 @@ use assay_nn::{
 };
 use serde::Serialize;
 
+use super::called::called;
 use super::weights::written;
 use super::{Declared, model_config};
 
@@ -102,7 +103,7 @@ pub fn inspect_weights(path: &Path, container: Option<&str>) -> anyhow::Result<W
         }
         None => Choices::default(),
     };
-    let mut guess = guess.map(|guess| GuessReport::of(guess, &checkpoint, config).with(places));
+    let mut guess = guess.map(|guess| GuessReport::of(guess, &checkpoint, config, path).with(places));
     if let Some(guess) = &mut guess {
         guess.notes.extend(Declared::beside(path).notes());
     }
@@ -134,7 +135,7 @@ fn likeliest(path: &Path, containers: &BTreeMap<String, usize>) -> anyhow::Resul
 }
 
 impl GuessReport {
-    fn of(guess: Guess, checkpoint: &Checkpoint, config: Option<Config>) -> Self {
+    fn of(guess: Guess, checkpoint: &Checkpoint, config: Option<Config>, path: &Path) -> Self {
         let classifier = guess.backbone.classifier();
         let report = Self {
             backbone: written(&guess.backbone),
@@ -151,7 +152,7 @@ impl GuessReport {
         };
         match guess.audit {
             Ok(Found { tensors, prefix, naming, advice, .. }) => {
-                let origin = Origin { config, ..Origin::of(checkpoint, naming) };
+                let origin = called(path, Origin { config, ..Origin::of(checkpoint, naming) });
                 let report = match guess.backbone.settled(&origin) {
                     Ok(Settled { backbone, notes, .. }) => Self { backbone: written(&backbone), notes, ..report },
                     Err(Unsaid { question, help }) => Self { unsaid: Some(format!("{question}: {help}")), ..report },

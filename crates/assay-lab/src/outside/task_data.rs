@@ -284,6 +284,11 @@ pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec, pictures: Option<
     Ok(prepared.with_context(|| name_of(sample))?.pixels.data)
 }
 
+/// Decodes one sample; the error names the file.
+pub fn decoded(sample: &Sample, image: &assay_data::ImageSpec) -> anyhow::Result<assay_data::Picture> {
+    sample.picture(image.color).with_context(|| name_of(sample))
+}
+
 /// The name of an image in messages.
 fn name_of(sample: &Sample) -> String {
     match sample.source.file() {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use assay_config::to_ron;
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
 use assay_nn::{
-    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, Padding, RawTensor, TensorFilter, Unfit, find,
-    identify,
+    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, Padding, RawTensor, Settled, TensorFilter, Unfit, Unsaid,
+    find, identify,
 };
 use serde::{Deserialize, Serialize};
 
+use super::called::called;
 use super::{Declared, model_config};
 use crate::spec::FileWeights;
 
@@ -99,7 +100,16 @@ impl CheckpointPlace {
         let is_other = |backbone: &Backbone| backbone.tensors() != self.backbone.tensors();
         let other = identify(checkpoint).filter(|guess| guess.audit.is_ok() && is_other(&guess.backbone));
         let help = match other {
-            Some(guess) => Some(format!("it holds a {}: change `backbone`", written(&guess.backbone))),
+            Some(guess) => {
+                let naming = guess.audit.as_ref().ok().and_then(|found| found.naming);
+                let origin = called(&self.path, Origin::of(checkpoint, naming));
+                let more = match guess.backbone.settled(&origin) {
+                    Ok(Settled { notes, .. }) if notes.is_empty() => String::new(),
+                    Ok(Settled { notes, .. }) => format!(" ({})", notes.join("; ")),
+                    Err(Unsaid { question, help }) => format!("; {question}: {help}"),
+                };
+                Some(format!("it holds a {}: change `backbone`{more}", written(&guess.backbone)))
+            }
             None => help,
         };
         WeightsProblem {
@@ -145,6 +155,7 @@ pub fn audit(file: &FileWeights, backbone: &Backbone, facts: &Facts) -> Result<F
     let Known { digests, mut origin, container, dropped } =
         known.ok_or_else(|| WeightsProblem { message: "the facts kept of it are damaged".to_owned(), help: None })?;
     origin.config = model_config::beside(path);
+    let origin = called(path, origin);
     // Which dict it is has been found.
     let place = Arc::new(CheckpointPlace { container: container.or(place.container.clone()), ..place });
     let leaf = |digest: &Digest| External::new(*digest, Arc::clone(&place));

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use assay_config::Checker;
 use assay_data::{ImageSpec, Manifest, Split};
 use assay_engine::{Content, Digest, External, Output, Step};
-use assay_nn::FeaturePoint;
+use assay_nn::{Backbone, FeaturePoint, InputSpec};
 
 use super::inputs::Ready;
-use super::{PlanError, Planner};
+use super::{PRECISION, PlanError, Planner};
 use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, TaskData};
 use crate::results::{Evaluation, ExhibitSource};
 use crate::spec::{Cell, Metric};
-use crate::steps::{Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
+use crate::steps::{Arithmetic, Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
 
 /// A protocol: it checks its parameters, and plans the steps of an evaluation.
 pub(crate) trait Protocol {
@@ -95,13 +95,11 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     }
 
     /// The image files of these samples, by index: the pieces that they are in.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn images(&self, samples: &[u32]) -> Vec<External<ShardImages>> {
         self.data.shards_of(samples).into_iter().map(|piece| self.data.shards[piece as usize].clone()).collect()
     }
 
     /// The preparation of the task's images.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn image(&self) -> ImageSpec {
         self.planner.experiment.tasks[&self.cell.task].image()
     }
@@ -140,8 +138,18 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         self.planner.features((&self.cell.model, &self.cell.task), &self.data, pieces, point)
     }
 
+    /// The network of the model, the way from pixels to its input, and the point where its features are taken. The task's images
+    /// are of a size that it can take.
+    pub fn network(&mut self) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        self.planner.network(self.written())
+    }
+
+    /// Arithmetic of training.
+    pub fn training_arithmetic(&self) -> Arithmetic {
+        Arithmetic::training(PRECISION)
+    }
+
     /// The weights of the model, as a start of training.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn start(&mut self) -> Result<WeightsRecipe, PlanError> {
         Ok(self.planner.weights(&self.cell.model)?.into())
     }
@@ -281,6 +289,11 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     /// The task does not fit the protocol until its file says more; `help` is what it may say.
     pub fn task_question(&self, message: String, help: &str) -> PlanError {
         PlanError::impossible(self.written().path(WrittenIn::Dataset), message, Some(help.to_owned()))
+    }
+
+    /// The model does not fit the protocol.
+    pub fn model_error(&self, message: String) -> PlanError {
+        PlanError::impossible(self.written().path(WrittenIn::Model), message, Some(EXCLUDE.to_owned()))
     }
 
     /// The task does not fit the protocol.

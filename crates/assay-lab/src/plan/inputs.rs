@@ -157,7 +157,7 @@ impl Planner<'_> {
             let at = Names { model: name, ..Names::default() }.path(WrittenIn::Backbone);
             PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
         })?;
-        self.notes.extend(settled.notes.iter().map(|note| format!("model {name:?}: {note}")));
+        settled.notes.iter().for_each(|note| self.note_of_model(name, note));
         for what in settled.contradictions.iter().chain(&facts.warnings) {
             self.warn_of_model(name, format!("model {name:?}: {what}"));
         }
@@ -259,6 +259,12 @@ impl Planner<'_> {
         }
         self.features.insert(memo, known);
         Ok(outputs)
+    }
+
+    /// The network of a model, for images of a task.
+    pub(super) fn network(&mut self, names: Names<'_>) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        let ModelRecipe { backbone, input, point, .. } = self.model(names, None)?;
+        Ok((backbone, input, point))
     }
 
     /// A model as far as it matters to its features of the images of a task.

@@ -45,6 +45,8 @@ pub(crate) struct Planner<'a> {
     notes: Vec<String>,
     /// Warnings that stay with the results of a model, by its name.
     model_warnings: HashMap<String, Vec<String>>,
+    /// Notes that stay with the results of a model, by its name.
+    model_notes: HashMap<String, Vec<String>>,
     /// What the files beside the weights of a model say, by its name.
     declared: HashMap<String, Declared>,
 }
@@ -80,6 +82,7 @@ impl<'a> Planner<'a> {
             warnings: Vec::new(),
             notes: Vec::new(),
             model_warnings: HashMap::new(),
+            model_notes: HashMap::new(),
             declared: HashMap::new(),
         }
     }
@@ -118,6 +121,13 @@ impl<'a> Planner<'a> {
         task.chain(self.model_warnings.get(&cell.model).into_iter().flatten().cloned()).chain(own).collect()
     }
 
+    /// Takes note of what was taken for granted of a model, now and beside every result of it.
+    fn note_of_model(&mut self, name: &str, what: &str) {
+        let note = format!("model {name:?}: {what}");
+        self.model_notes.entry(name.to_owned()).or_default().push(note.clone());
+        self.notes.push(note);
+    }
+
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
     pub fn cell(&mut self, cell: &Cell, protocol: &dyn Protocol, available: bool) -> Option<PlannedCell> {
         let (mut exhibits, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
@@ -149,7 +159,8 @@ impl<'a> Planner<'a> {
             }
         }
         let warnings = self.warnings_of(cell, own);
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings })
+        let notes = self.model_notes.get(&cell.model).cloned().unwrap_or_default();
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings, notes })
     }
 
     /// Ends planning: `cells` are what is wanted.

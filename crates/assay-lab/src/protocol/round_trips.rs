@@ -14,6 +14,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::few_shot::EpisodeList;
+use super::finetune::{Chosen, Trial};
 use super::linear::{Candidates, Choice, FittedProbe};
 use crate::outside::Labels;
 use crate::results::{
@@ -142,6 +143,20 @@ proptest! {
     #[test]
     fn choices(value in option::of(finite()), temperature in option::of(finite())) {
         round_trip(Json(Choice { value, temperature }));
+    }
+
+    #[test]
+    fn chosen_trials(index in any::<usize>(), temperature in option::of(finite())) {
+        round_trip(Json(Chosen { index, temperature }));
+    }
+
+    #[test]
+    fn trials(
+        (score, temperature) in (option::of(finite()), option::of(finite())),
+        diverged_at in option::of(any::<u32>()),
+        losses in vec(float(), 0..5),
+    ) {
+        round_trip(Json(Trial { score, diverged_at, temperature, losses }));
     }
 
     #[test]

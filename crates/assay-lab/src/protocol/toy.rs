@@ -260,8 +260,13 @@ mod tests {
         let mut planner = Planner::new(&experiment, &facts);
         let cell = Cell { model: "pixels".into(), task: "t".into(), protocol: "knn".into() };
         let output = protocol.plan(&mut CellPlan::new(&mut planner, &cell, data)).map_err(|error| error.message)?;
-        let planned =
-            crate::results::PlannedCell { cell, evaluation: Ok(output), exhibits: Vec::new(), warnings: Vec::new() };
+        let planned = crate::results::PlannedCell {
+            cell,
+            evaluation: Ok(output),
+            exhibits: Vec::new(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        };
         let plan = planner.finish(&[planned]).plan;
         let device = open(DeviceChoice::Cpu).unwrap();
         let options = Options {

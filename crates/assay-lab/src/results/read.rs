@@ -20,6 +20,8 @@ pub struct PlannedCell {
     pub exhibits: Vec<ExhibitSource>,
     /// Warnings of the plan that stay with the result.
     pub warnings: Vec<String>,
+    /// What was taken for granted of its model.
+    pub notes: Vec<String>,
 }
 
 /// Why a cell is not evaluated.
@@ -65,6 +67,8 @@ pub struct ResultCell {
     pub state: CellState,
     /// Warnings of the plan, and of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
+    /// What was taken for granted of its model.
+    pub notes: Vec<String>,
 }
 
 /// State of a cell.
@@ -147,14 +151,15 @@ impl ResultCell {
         failures: &HashMap<StepKey, String>,
         seen_already: &SeenResults,
     ) -> Self {
-        let cell = planned.cell.clone();
+        let (cell, notes) = (planned.cell.clone(), planned.notes.clone());
+        let none = |state| Self { cell: cell.clone(), step: None, state, warnings: Vec::new(), notes: Vec::new() };
         let output = match &planned.evaluation {
             Ok(output) => output,
             Err(LeftOut::NotAvailable(why)) => {
-                return Self { cell, step: None, state: CellState::NotRun(Some(why.clone())), warnings: Vec::new() };
+                return none(CellState::NotRun(Some(why.clone())));
             }
             Err(LeftOut::Impossible(why)) => {
-                return Self { cell, step: None, state: CellState::Impossible(why.clone()), warnings: Vec::new() };
+                return none(CellState::Impossible(why.clone()));
             }
         };
         let failed = || failures.get(&output.key()).cloned();
@@ -165,7 +170,7 @@ impl ResultCell {
         };
         let (state, of_steps) = seen_already.of(output.key()).unwrap_or_else(read);
         let warnings = planned.warnings.iter().cloned().chain(of_steps).collect();
-        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings }
+        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings, notes }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct ModelSpec {
     /// Weights of the network; every backbone but `Pixels` needs some. Default: none.
     #[serde(default)]
     pub weights: Option<Weights>,
-    /// Layer whose output becomes the features: `"layer1"` to the last stage of a ResNet, ConvNeXt or MobileNetV2;
+    /// Layer whose output becomes the features: `"layer1"` to the last stage of a convolutional network or a Swin;
     /// `"block1"` to the last block of a transformer or `Conv4`. Of a transformer also `"last4"`: the pooled features of the
     /// last 4 blocks side by side, as DINO's evaluation has it with `pool: Cls` and DINOv2's with `ClsGap`. Tokens are normalised
     /// as at the end of the network; `"block7 raw"` and `"last4 raw"` are without that. Default: the end of the network.
@@ -238,9 +238,9 @@ fn projection() -> u32 {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
     /// Normalisation that the model's own configuration beside its weights names; else the one that the backbone is usually
-    /// trained with: `None` for `Pixels` and `Conv4`; `Clip` for `Clip` and the families `Eva02`, `Eva02Clip` and `AimV2`; means
-    /// and deviations of 0.5 for `SigLip`; `ImageNet` for all others. Transformers trained by timm's `augreg`, and the first
-    /// BEiT, have 0.5 as well: write `MeanStd`.
+    /// trained with: `None` for `Pixels` and `Conv4`; `Clip` for `Clip`, `ClipResNet` and the families `Eva02`, `Eva02Clip` and
+    /// `AimV2`; means and deviations of 0.5 for `SigLip`; `ImageNet` for all others. Transformers trained by timm's `augreg`, and
+    /// the first BEiT, have 0.5 as well: write `MeanStd`.
     #[default]
     Usual,
     /// No normalisation.
@@ -274,7 +274,7 @@ impl ModelSpec {
     pub fn input(&self) -> InputSpec {
         let usual = match self.backbone {
             Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
-            Backbone::Clip(_) => Normalization::Clip,
+            Backbone::Clip(_) | Backbone::ClipResNet(_) => Normalization::Clip,
             Backbone::Transformer(Transformer { family, .. }) => match family {
                 Family::Eva02 | Family::Eva02Clip | Family::AimV2 => Normalization::Clip,
                 Family::SigLip => Normalization::MeanStd { mean: vec![0.5; 3], std: vec![0.5; 3] },

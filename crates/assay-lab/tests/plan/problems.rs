@@ -68,7 +68,7 @@ fn what_is_missing_or_of_another_type_is_told() {
         help: add `backbone: …`
     e.ron:3:30: `seed` is missing [needs `seed`]
         help: add `seed: …`
-    e.ron:3:57: expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, MobileNetV2, found the string "ResNet18" [expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, MobileNetV2]
+    e.ron:3:57: expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet, found the string "ResNet18" [expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet]
     e.ron:3:91: expected an integer of at least 0, found `true` [expected an integer of at least 0]
     e.ron:4:30: `99999999999` is out of range [expected an integer from 0 to 4294967295]
     e.ron:4:62: expected one of Values, LogSpace, found a list [expected one of Values, LogSpace]

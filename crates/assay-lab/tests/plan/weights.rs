@@ -135,6 +135,51 @@ fn two_files_with_the_same_tensors_are_one_model() {
     ");
 }
 
+/// What tensors do not tell of a network goes along with its results, or is asked for.
+#[test]
+fn readings_are_told_and_contradictions_refused() {
+    const SPEC: &str = "block: Basic, depths: (1, 1, 1, 1), width: 2";
+    let resnet = |fields: &str| -> BTreeMap<String, RawTensor> {
+        let json = format!(r#"{{ "ResNet": {{ "block": "Basic", "depths": [1, 1, 1, 1], "width": 2{fields} }} }}"#);
+        tensors(&serde_json::from_str(&json).unwrap())
+    };
+    let place = |file: &str, fields: &str, tensors: &BTreeMap<String, RawTensor>| {
+        Place::new(&format!(
+            "(
+    include: [\"base.ron\"],
+    models: {{ \"m\": (backbone: ResNet({SPEC}{fields}), weights: File(path: \"{file}.safetensors\")) }},
+    evaluate: (tasks: \"rgb\", protocols: \"knn\"),
+)"
+        ))
+        .file(&format!("{file}.safetensors"), file_of(tensors))
+    };
+    let (usual, small) = (resnet(""), resnet(r#", "stem": "Small""#));
+    let notes =
+        |place: &Place| place.planned(&[], false).map(|planned| planned.cells[0].notes.clone()).unwrap_or_default();
+    for (file, fields, tensors, expected) in [
+        ("w", "", &usual, "model \"m\": read with no antialiasing; the same tensors have timm's resnetaa"),
+        ("resnetblur18", ", antialias: Blur", &usual, "read with a blur where it takes steps"),
+        ("w", ", stem: Small", &small, "padded by 1 and no max pool first; the same tensors have solo-learn's"),
+    ] {
+        let notes = notes(&place(file, fields, tensors));
+        assert!(notes.len() == 1 && notes[0].contains(expected), "{file} {fields}: {notes:?}");
+    }
+    let of_timm = place("model", "", &usual).file("config.json", r#"{ "architecture": "resnetaa34" }"#);
+    assert!(notes(&of_timm)[0].contains("read with means of 2×2 pixels where it takes steps"), "{:?}", notes(&of_timm));
+    for (place, expected) in [
+        (place("resnetblur18", "", &usual), "it is called \"resnetblur18\""),
+        (
+            place("resnetaa34", "", &usual),
+            "help: say which it is: `ResNet(antialias: AvgPool)` or `ResNet(antialias: Plain)`",
+        ),
+        (place("w", "", &small), "stem: Small): change `backbone` (read with a 3×3 convolution padded by 1"),
+        (place("w", "", &small), "solo-learn's, padded by 2 (`stem: SmallPadded`)"),
+    ] {
+        let text = place.plan();
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
 /// Which activation function a CLIP has is in no tensor: it is written, said by a file, or asked for.
 #[test]
 fn what_tensors_do_not_say_is_asked_for() {

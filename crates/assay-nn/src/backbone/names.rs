@@ -19,6 +19,12 @@ pub(super) enum Layout {
     Flat,
     /// With an axis of one before those that we have.
     Rows,
+    /// A matrix that we have as a kernel of 1×1.
+    Kernel,
+    /// A kernel of 1×1 that we have as a matrix.
+    Matrix,
+    /// A vector that we have with three axes of one before it.
+    Last,
 }
 
 /// Under our name and in our layout.
@@ -30,6 +36,9 @@ fn laid_out(tensor: &RawTensor, layout: Layout) -> Cow<'_, RawTensor> {
         (Layout::InputOutput, 4) => Some(tensor.permuted(&[3, 2, 0, 1])),
         (Layout::InputOutput, 2) => Some(tensor.permuted(&[1, 0])),
         (Layout::Rows, 3) => tensor.reshaped(&tensor.shape[1..]),
+        (Layout::Kernel, 2) => tensor.reshaped(&[tensor.shape[0], tensor.shape[1], 1, 1]),
+        (Layout::Matrix, 4) => tensor.reshaped(&[tensor.shape[0], tensor.shape[1]]),
+        (Layout::Last, 1) => tensor.reshaped(&[1, 1, 1, tensor.shape[0]]),
         (Layout::Flat, _) => tensor.reshaped(&[tensor.shape.iter().product()]),
         _ => None,
     };
@@ -160,61 +169,21 @@ fn simclr_name(name: &str, layers: &[(String, String)]) -> Option<(String, Layou
     Some((format!("{scope}{dot}{ours}.{leaf}"), layout))
 }
 
-/// The names of ConvNeXts besides their authors'.
-pub fn of_convnext() -> Vec<Naming> {
-    vec![
-        Naming { name: "timm", advice: None, translate: Box::new(timm_convnext) },
-        Naming { name: "torchvision", advice: None, translate: Box::new(torchvision_convnext) },
-    ]
-}
-
-fn timm_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 5] = [
-        ("conv_dw.", "dwconv."),
-        ("norm.", "norm."),
-        ("mlp.fc1.", "pwconv1."),
-        ("mlp.fc2.", "pwconv2."),
-        ("gamma", "gamma"),
-    ];
-    const OUTSIDE: [(&str, &str); 3] =
-        [("stem.", "downsample_layers.0."), ("head.norm.", "norm."), ("head.fc.", "head.")];
-    tensors.keys().any(|name| name.contains(".conv_dw.")).then_some(())?;
-    let rule = |name: &str| {
-        let (root, rest) = cut(name, &["stem.", "stages.", "head."])?;
-        let ours = match rest.strip_prefix("stages.").and_then(|rest| rest.split_once('.')) {
-            Some((stage, part)) => match part.strip_prefix("blocks.").and_then(|part| part.split_once('.')) {
-                Some((block, part)) => format!("stages.{stage}.{block}.{}", replaced(part, &BLOCK)?),
-                None => format!("downsample_layers.{stage}.{}", part.strip_prefix("downsample.")?),
-            },
-            None => replaced(rest, &OUTSIDE)?,
-        };
-        Some((format!("{root}{ours}"), Layout::Same))
-    };
-    Some(renamed(tensors, rule))
-}
-
-fn torchvision_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 4] =
-        [("block.0.", "dwconv."), ("block.2.", "norm."), ("block.3.", "pwconv1."), ("block.5.", "pwconv2.")];
-    tensors.keys().any(|name| name.contains("features.1.0.layer_scale")).then_some(())?;
-    let rule = |name: &str| {
-        let (root, rest) = cut(name, &["features.", "classifier."])?;
-        if let Some(ours) = replaced(rest, &[("classifier.0.", "norm."), ("classifier.2.", "head.")]) {
-            return Some((format!("{root}{ours}"), Layout::Same));
+/// Puts tensors whose names end in `parts` into one, along the first axis.
+pub(super) fn join<const N: usize>(tensors: &mut Translated<'_>, parts: &[String; N], whole: &str) {
+    let roots: Vec<String> =
+        tensors.keys().filter_map(|name| name.strip_suffix(parts[0].as_str())).map(str::to_owned).collect();
+    for root in roots {
+        let names = parts.each_ref().map(|part| format!("{root}{part}"));
+        let found: Vec<&RawTensor> = names.iter().filter_map(|name| tensors.get(name).map(Cow::as_ref)).collect();
+        // Where one is missing, all keep their names and are reported.
+        if let (true, Some(tensor)) = (found.len() == N, RawTensor::joined(&found)) {
+            names.iter().for_each(|name| {
+                tensors.remove(name);
+            });
+            tensors.insert(format!("{root}{whole}"), Cow::Owned(tensor));
         }
-        let (index, rest) = rest.strip_prefix("features.")?.split_once('.')?;
-        let index: usize = index.parse().ok()?;
-        if index.is_multiple_of(2) {
-            return Some((format!("{root}downsample_layers.{}.{rest}", index / 2), Layout::Same));
-        }
-        let (block, part) = rest.split_once('.')?;
-        let at = format!("{root}stages.{}.{block}.", index / 2);
-        if part == "layer_scale" {
-            return Some((format!("{at}gamma"), Layout::Flat));
-        }
-        Some((format!("{at}{}", replaced(part, &BLOCK)?), Layout::Same))
-    };
-    Some(renamed(tensors, rule))
+    }
 }
 
 #[cfg(test)]

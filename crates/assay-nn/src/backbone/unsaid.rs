@@ -32,6 +32,12 @@ pub struct Origin {
     pub has_periods: bool,
     /// What a configuration file beside the weights says.
     pub config: Option<Config>,
+    /// Name of the weights file, without its ending.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Architecture that the `config.json` beside the weights names, as timm writes it.
+    #[serde(default)]
+    pub architecture: Option<String>,
 }
 
 /// What the configuration file of a model says of its network.
@@ -54,7 +60,7 @@ impl Origin {
         let of_openai = ["input_resolution", "context_length", "vocab_size"];
         let is_openai = of_openai.iter().all(|name| checkpoint.tensors.contains_key(*name));
         let has_periods = checkpoint.tensors.keys().any(|name| name.ends_with("rope_embed.periods"));
-        Self { naming: naming.map(str::to_owned), is_openai, has_periods, config: None }
+        Self { naming: naming.map(str::to_owned), is_openai, has_periods, ..Self::default() }
     }
 }
 
@@ -103,7 +109,7 @@ impl Backbone {
             Self::ViT(spec) => Ok(vit::settle_vit(spec, origin)),
             Self::DinoV2(spec) => Ok(vit::settle_dino_v2(spec, origin)),
             Self::Transformer(spec) => Ok(vit::settle_transformer(spec, origin)),
-            _ => Ok(Settled::plain(self.clone())),
+            _ => self.read(origin),
         }
     }
 

@@ -85,6 +85,7 @@ pub fn few_shot_accuracies(
         // Distances do not change, and inner products of centred features cancel less.
         center(&mut used, dim);
     }
+    to_size_one(&mut used);
     let count = used.len() / dim;
     let each = episodes.ways * episodes.shots + episodes.queries.len() / episode_count;
     let products: Box<dyn Products> = if count <= MAX_IMAGES && count * count <= episode_count * each * each {
@@ -139,6 +140,16 @@ fn center(features: &mut [f32], dim: usize) {
     mean.iter_mut().for_each(|m| *m /= count);
     for row in features.chunks_exact_mut(dim) {
         row.iter_mut().zip(&mean).for_each(|(v, m)| *v = (f64::from(*v) - m) as f32);
+    }
+}
+
+/// Divides all features by the power of two below the largest: squares of large or small ones leave single precision, and which
+/// anchor is the nearest does not depend on the unit.
+fn to_size_one(features: &mut [f32]) {
+    let largest = features.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    if largest > 0.0 && largest.is_finite() {
+        let unit = f64::from_bits(f64::from(largest).to_bits() & f64::INFINITY.to_bits());
+        features.iter_mut().for_each(|v| *v = (f64::from(*v) / unit) as f32);
     }
 }
 
@@ -282,6 +293,11 @@ mod tests {
         // Nearest single support of (0.9, 1) by distance: (0, 1) at 0.81, (1, 0) at 1.01.
         let nearest = FewShotRule { normalize: false, ..ALL[2] };
         assert_eq!(few_shot_accuracies(&features, 2, episodes, nearest, &device), [1.0]);
+        for unit in [1e-30, 1e30] {
+            let scaled = features.map(|v| v * unit);
+            let found = ALL.map(|rule| few_shot_accuracies(&scaled, 2, episodes, rule, &device));
+            assert_eq!(found, ALL.map(|rule| few_shot_accuracies(&features, 2, episodes, rule, &device)), "{unit:e}");
+        }
     }
 
     #[test]

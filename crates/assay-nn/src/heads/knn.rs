@@ -46,9 +46,12 @@ fn vote(similarities: &[f32], labels: &[u32], classes: usize, k: usize, temperat
     }
     // Summed in one order, whatever the filter left.
     order.sort_unstable_by(closer);
+    let similarity = |i: u32| f64::from(similarities[i as usize]);
+    let nearest = similarity(order[0]);
     let mut votes = vec![0.0f64; classes];
     for i in order {
-        votes[labels[i as usize] as usize] += libm::exp(f64::from(similarities[i as usize]) / temperature);
+        // Relative to the nearest, whose vote is 1: a low temperature leaves no vote that is infinite.
+        votes[labels[i as usize] as usize] += libm::exp((similarity(i) - nearest) / temperature);
     }
     let mut best = 0;
     for (class, weight) in votes.iter().enumerate() {
@@ -76,5 +79,13 @@ mod tests {
         // A high temperature makes all votes alike: two against one.
         assert_eq!(predict([2.0, 0.1], 3, 100.0), 1);
         assert_eq!(predict([0.0, 1.0], 2, 0.07), 1);
+        // Near zero, the nearest decides; beyond all bounds, the number of neighbours does. The length changes nothing.
+        for (temperature, expected) in [(1e-300, 0), (1e-4, 0), (1e300, 1)] {
+            for length in [1e-30, 1e30] {
+                assert_eq!(predict([2.0 * length, 0.1 * length], 3, temperature), expected, "{temperature:e}");
+            }
+        }
+        // A row of zeros is as far from everything as everything else: the votes are one against two.
+        assert_eq!(predict([0.0, 0.0], 3, 1e-3), 1);
     }
 }

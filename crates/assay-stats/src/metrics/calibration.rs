@@ -108,31 +108,46 @@ impl Calibration {
     }
 }
 
-/// Smallest and largest temperature that is tried; what would be beyond (all items right, say) is given as the end.
-const TEMPERATURES: (f64, f64) = (1e-3, 1e3);
+/// Smallest and largest temperature that is tried, as shares of the largest difference between two logits of a row; what would
+/// be beyond (all items right, say) is given as the end.
+const TEMPERATURES: (f64, f64) = (1e-4, 1e2);
 
 /// The temperature that minimises the mean negative log-likelihood of `logits / T` (Guo et al. 2017). The likelihood is
-/// convex in 1/T; Newton's method, kept in a shrinking bracket, finds its minimum to 1e-10 relative.
+/// convex in 1/T; Newton's method, kept in a shrinking bracket, finds its minimum to 1e-10 relative. It lies between a
+/// ten-thousandth and a hundred times the largest difference between two logits of a row, and is 1 where all are equal.
 ///
 /// # Panics
 /// When the number of logits is not N × K, or there is no item.
-pub fn best_temperature(logits: &[f32], truth: &[u32], classes: usize) -> f64 {
+pub fn best_temperature<L: Copy + Into<f64>>(logits: &[L], truth: &[u32], classes: usize) -> f64 {
     assert!(!truth.is_empty() && logits.len() == truth.len() * classes, "one logit for each item and class");
+    // Logits less the largest of their row, in units of the largest difference.
+    let mut below: Vec<f64> = logits.iter().map(|l| (*l).into()).collect();
+    for row in below.chunks_exact_mut(classes) {
+        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        row.iter_mut().for_each(|v| *v -= top);
+    }
+    let unit = below.iter().fold(0.0f64, |m, v| m.max(-v));
+    if !(unit > 0.0 && unit.is_finite()) {
+        return 1.0;
+    }
+    below.iter_mut().for_each(|v| *v /= unit);
+    unit * best_temperature_of_unit(&below, truth, classes)
+}
+
+fn best_temperature_of_unit(below: &[f64], truth: &[u32], classes: usize) -> f64 {
     // First and second derivative by β = 1/T.
     let derivatives = |beta: f64| {
         let (mut first, mut second) = (0.0, 0.0);
-        for (row, truth) in logits.chunks_exact(classes).zip(truth) {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        for (row, truth) in below.chunks_exact(classes).zip(truth) {
             let (mut sum, mut mean, mut square) = (0.0, 0.0, 0.0);
-            for value in row {
-                let below = f64::from(*value) - f64::from(top);
+            for below in row {
                 let weight = libm::exp(beta * below);
                 sum += weight;
                 mean += weight * below;
                 square += weight * below * below;
             }
             mean /= sum;
-            first += mean - (f64::from(row[*truth as usize]) - f64::from(top));
+            first += mean - row[*truth as usize];
             second += square / sum - mean * mean;
         }
         (first, second)
@@ -144,7 +159,7 @@ pub fn best_temperature(logits: &[f32], truth: &[u32], classes: usize) -> f64 {
     if derivatives(low).0 >= 0.0 {
         return TEMPERATURES.1;
     }
-    let mut beta = 1.0;
+    let mut beta = 10.0;
     for _ in 0..200 {
         let (first, second) = derivatives(beta);
         if first > 0.0 {
@@ -168,7 +183,12 @@ pub fn best_temperature(logits: &[f32], truth: &[u32], classes: usize) -> f64 {
 ///
 /// # Panics
 /// When the number of logits is not N × K.
-pub fn cross_fitted_calibration(logits: &[f32], truth: &[u32], classes: usize, bins: usize) -> Option<(f64, f64)> {
+pub fn cross_fitted_calibration<L: Copy + Into<f64>>(
+    logits: &[L],
+    truth: &[u32],
+    classes: usize,
+    bins: usize,
+) -> Option<(f64, f64)> {
     const FOLDS: usize = 5;
     let n = truth.len();
     let fold = n / FOLDS;
@@ -177,11 +197,11 @@ pub fn cross_fitted_calibration(logits: &[f32], truth: &[u32], classes: usize, b
     }
     let order = LegacyNumpy::shuffled_range(0, n);
     let take = |rows: &[usize]| {
-        let logits: Vec<f32> = rows.iter().flat_map(|i| &logits[i * classes..][..classes]).copied().collect();
+        let logits: Vec<L> = rows.iter().flat_map(|i| &logits[i * classes..][..classes]).copied().collect();
         let truth: Vec<u32> = rows.iter().map(|i| truth[*i]).collect();
         (logits, truth)
     };
-    let error = |(logits, truth): &(Vec<f32>, Vec<u32>), temperature| {
+    let error = |(logits, truth): &(Vec<L>, Vec<u32>), temperature| {
         let outcomes = Outcomes::of_logits(logits, truth, classes, temperature);
         Calibration::new(&outcomes, Binning::EqualWidth, bins).error(&outcomes.once())
     };
@@ -214,6 +234,20 @@ mod tests {
     #[test]
     fn items_that_are_all_right_have_the_smallest_temperature() {
         let temperature = best_temperature(&[3.0, 0.0, 0.0, 3.0], &[0, 1], 2);
-        assert_eq!(temperature, TEMPERATURES.0);
+        assert_eq!(temperature, 3.0 * TEMPERATURES.0);
+    }
+
+    #[test]
+    fn the_temperature_has_the_unit_of_the_logits() {
+        let logits = [2.0, 0.5, -1.0, 0.3, 0.1, 1.9, -0.2, 0.4, 0.2];
+        let fit = |size: f64| {
+            let scaled: Vec<f64> = logits.iter().map(|l| l * size).collect();
+            best_temperature(&scaled, &[0, 0, 1], 3) / size
+        };
+        for size in [1e-12, 1e-4, 1e6, 1e200] {
+            assert!((fit(size) / fit(1.0) - 1.0).abs() < 1e-9, "{size:e}: {} {}", fit(size), fit(1.0));
+        }
+        assert_eq!(best_temperature(&[7.0, 7.0], &[0], 2), 1.0);
+        assert_eq!(best_temperature(&[0.0, 5.0], &[0], 2), 5.0 * TEMPERATURES.1);
     }
 }

@@ -24,7 +24,7 @@ impl Outcomes {
     ///
     /// # Panics
     /// When the number of logits is not N × K, or a label is not below K.
-    pub fn of_logits(logits: &[f32], truth: &[u32], classes: usize, temperature: f64) -> Self {
+    pub fn of_logits<L: Copy + Into<f64>>(logits: &[L], truth: &[u32], classes: usize, temperature: f64) -> Self {
         assert_eq!(logits.len(), truth.len() * classes, "one logit for each item and class");
         let n = truth.len();
         let mut all = Self {
@@ -36,19 +36,22 @@ impl Outcomes {
             nll: Vec::with_capacity(n),
             brier: Vec::with_capacity(n),
         };
-        for (row, truth) in logits.chunks_exact(classes).zip(truth) {
+        let mut row = vec![0.0f64; classes];
+        for (logits, truth) in logits.chunks_exact(classes).zip(truth) {
+            row.iter_mut().zip(logits).for_each(|(r, l)| *r = (*l).into());
             let truth = *truth as usize;
             assert!(truth < classes, "label {truth} of {classes} classes");
-            let before = |(k, v): (usize, &f32)| *v > row[truth] || (*v == row[truth] && k < truth);
+            let before = |(k, v): (usize, &f64)| *v > row[truth] || (*v == row[truth] && k < truth);
             let best = row.iter().enumerate().fold(0, |best, (k, v)| if *v > row[best] { k } else { best });
-            let top = f64::from(row[best]) / temperature;
-            let sum: f64 = row.iter().map(|v| libm::exp(f64::from(*v) / temperature - top)).sum();
-            let probability = |k: usize| libm::exp(f64::from(row[k]) / temperature - top) / sum;
-            let squares: f64 = (0..classes).map(|k| (probability(k) - f64::from(u8::from(k == truth))).powi(2)).sum();
+            // Differences come before the division, and 1 is added last: small ones keep their digits.
+            let odds: Vec<f64> = row.iter().map(|v| libm::exp((v - row[best]) / temperature)).collect();
+            let others: f64 = odds.iter().enumerate().filter(|(k, _)| *k != best).map(|(_, o)| o).sum();
+            let sum = 1.0 + others;
+            let squares: f64 = (0..classes).map(|k| (odds[k] / sum - f64::from(u8::from(k == truth))).powi(2)).sum();
             all.predicted.push(best as u32);
             all.rank.push(row.iter().enumerate().filter(|x| before(*x)).count() as u32);
             all.confidence.push(1.0 / sum);
-            all.nll.push(libm::log(sum) + top - f64::from(row[truth]) / temperature);
+            all.nll.push(libm::log1p(others) + (row[best] - row[truth]) / temperature);
             all.brier.push(squares);
         }
         all
@@ -137,6 +140,22 @@ fn mean(values: impl Iterator<Item = f64>, counts: &[u32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probabilities_have_no_scale() {
+        // Logits and temperature of any size: softmax(0, ln 3) throughout.
+        for size in [1e-300, 1e-12, 1.0, 1e12, 1e300] {
+            for offset in [0.0, size] {
+                let logits = [offset, offset + size * 3f64.ln()];
+                let outcomes = Outcomes::of_logits(&logits, &[0], 2, size);
+                assert!((outcomes.confidence[0] - 0.75).abs() < 1e-12 && (outcomes.nll[0] - 4f64.ln()).abs() < 1e-12);
+                assert!((outcomes.brier[0] - 2.0 * 0.5625).abs() < 1e-12);
+            }
+        }
+        // What is almost certain keeps its small loss.
+        let nll = Outcomes::of_logits(&[80.0, 0.0], &[0], 2, 1.0).nll[0];
+        assert!((nll / (-80f64).exp() - 1.0).abs() < 1e-12, "{nll}");
+    }
 
     #[test]
     fn equal_logits_and_absent_classes() {

@@ -17,7 +17,12 @@ pub enum PrecisionRule {
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn average_precision(scores: &[f32], positive: &[bool], counts: &[u32], rule: PrecisionRule) -> f64 {
+pub fn average_precision<L: Copy + PartialOrd + Into<f64>>(
+    scores: &[L],
+    positive: &[bool],
+    counts: &[u32],
+    rule: PrecisionRule,
+) -> f64 {
     Ranking::new(scores, positive).average_precision(counts, rule)
 }
 
@@ -28,10 +33,13 @@ struct Ranking {
 }
 
 impl Ranking {
-    fn new(scores: &[f32], positive: &[bool]) -> Self {
+    fn new<L: Copy + PartialOrd + Into<f64>>(scores: &[L], positive: &[bool]) -> Self {
         assert_eq!(scores.len(), positive.len(), "one score for each item");
         let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        order.sort_by(|a, b| {
+            let (a, b): (f64, f64) = (scores[*a].into(), scores[*b].into());
+            b.total_cmp(&a)
+        });
         let last = |i: usize| order.get(i + 1).is_none_or(|next| scores[*next] != scores[order[i]]);
         let items = order.iter().enumerate().map(|(i, place)| (*place, positive[*place], last(i))).collect();
         Self { items }
@@ -86,18 +94,18 @@ fn eleven(points: &[(f64, f64)], at_zero: f64) -> f64 {
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn mean_average_precision(
-    scores: &[f32],
+pub fn mean_average_precision<L: Copy + PartialOrd + Into<f64>>(
+    scores: &[L],
     marks: &[Option<bool>],
     classes: usize,
     rule: PrecisionRule,
-) -> impl Fn(&[u32]) -> (f64, Vec<f64>) + use<> {
+) -> impl Fn(&[u32]) -> (f64, Vec<f64>) + use<L> {
     assert_eq!(scores.len(), marks.len(), "one score for each mark");
     let rankings: Vec<(Ranking, Vec<usize>)> = (0..classes)
         .map(|class| {
             let of_class = || (0..scores.len() / classes.max(1)).map(|i| i * classes + class);
             let places: Vec<usize> = of_class().filter(|at| marks[*at].is_some()).collect();
-            let class_scores: Vec<f32> = places.iter().map(|at| scores[*at]).collect();
+            let class_scores: Vec<L> = places.iter().map(|at| scores[*at]).collect();
             let positive: Vec<bool> = places.iter().map(|at| marks[*at] == Some(true)).collect();
             (Ranking::new(&class_scores, &positive), places.iter().map(|at| at / classes).collect())
         })
@@ -129,6 +137,13 @@ mod tests {
         let miss_first = |rule| average_precision(&[0.9, 0.8], &[false, true], &[1, 1], rule);
         assert!((miss_first(PrecisionRule::ElevenPoint) - 0.5).abs() < 1e-15);
         assert!((miss_first(PrecisionRule::ElevenPointAppended) - (1.0 + 10.0 * 0.5) / 11.0).abs() < 1e-15);
+        // −0 and 0 are equal, and ranked together.
+        let zeros = |scores: [f64; 2]| average_precision(&scores, &[false, true], &[1, 1], PrecisionRule::AllPoint);
+        assert_eq!((zeros([0.0, -0.0]), zeros([-0.0, 0.0])), (0.5, 0.5));
+        // The size of scores does not matter.
+        let small =
+            |size: f64| average_precision(&[size * 2.0, size], &[false, true], &[1, 1], PrecisionRule::AllPoint);
+        assert_eq!((small(1e-300), small(1e300)), (0.5, 0.5));
         assert!(average_precision(&[0.5], &[false], &[1], PrecisionRule::AllPoint).is_nan());
     }
 }

@@ -33,7 +33,7 @@ impl LabStep for ScoreFewShot {
 
 impl Step<Runtime> for ScoreFewShot {
     const KIND: &'static str = "few-shot";
-    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    const VERSION: u32 = 3; // 1 – `Scores`; 2 – `Evaluation`; 3 – features of any unit
     type Output = Evaluation;
 
     fn cost(&self) -> Cost {

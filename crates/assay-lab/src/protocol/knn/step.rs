@@ -31,7 +31,7 @@ impl LabStep for ScoreKnn {
 
 impl Step<Runtime> for ScoreKnn {
     const KIND: &'static str = "knn";
-    const VERSION: u32 = 2; // 1 – `Scores`; 2 – `Evaluation`
+    const VERSION: u32 = 3; // 1 – `Scores`; 2 – `Evaluation`; 3 – votes relative to the nearest
     type Output = Evaluation;
 
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {

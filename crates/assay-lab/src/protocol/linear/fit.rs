@@ -47,7 +47,7 @@ impl LabStep for FitProbe {
 
 impl Step<Runtime> for FitProbe {
     const KIND: &'static str = "fit";
-    const VERSION: u32 = 2; // 1 – went on from the solution of the grid; 2 – depends on the chosen value alone
+    const VERSION: u32 = 3; // 1 – went on from the solution of the grid; 2 – depends on the chosen value alone; 3 – means of classes about their middle
     type Output = FittedProbe;
 
     fn needs(&self) -> Needs {

@@ -60,7 +60,7 @@ impl LabStep for SolveGrid {
 
 impl Step<Runtime> for SolveGrid {
     const KIND: &'static str = "grid";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2; // 2 – logits in double precision, temperatures of any size
     type Output = Candidates;
 
     fn needs(&self) -> Needs {

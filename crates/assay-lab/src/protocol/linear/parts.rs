@@ -44,7 +44,7 @@ impl HoldOut {
 
 /// Indices of the samples that are fitted, chosen by and tested.
 #[derive(Debug, PartialEq)]
-pub(super) struct Parts {
+pub(in crate::protocol) struct Parts {
     pub fit: Vec<u32>,
     pub validation: Vec<u32>,
     pub test: Vec<u32>,
@@ -64,7 +64,7 @@ impl Parts {
         if fit.is_empty() || test.is_empty() {
             let (train, test) = (fit.len(), test.len());
             return Err(format!(
-                "`Linear` needs a train and a test split, and there are {train} and {test} images in them"
+                "a train and a test split are needed, and there are {train} and {test} images in them"
             ));
         }
         if validation_images.is_empty() {
@@ -157,7 +157,7 @@ impl Parts {
 }
 
 /// The classes that take part: all where images show several, else those with an image.
-pub(super) fn classes_of(manifest: &Manifest, samples: &[u32], metric: Metric) -> Vec<u32> {
+pub(in crate::protocol) fn classes_of(manifest: &Manifest, samples: &[u32], metric: Metric) -> Vec<u32> {
     if metric.is_multi_label() {
         return (0..manifest.classes.len() as u32).collect();
     }

@@ -2,8 +2,7 @@
 
 use assay_weights::{Naming, RawTensor, Translated};
 
-use super::names::join;
-use crate::backbone::names::{Layout, Tensors, renamed, replaced};
+use crate::backbone::names::{Layout, Tensors, join, renamed, replaced};
 
 /// Libraries besides OpenAI and open_clip. `projected` is the number of features after the projection, where that is a part of
 /// the backbone.

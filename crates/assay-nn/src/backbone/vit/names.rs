@@ -11,7 +11,7 @@ use super::clip_names;
 use super::mlp::MlpSpec;
 use super::params::Family;
 use super::spec::{End, Known, QkvBias, Spec};
-use crate::backbone::names::{Layout, Tensors, renamed, replaced};
+use crate::backbone::names::{Layout, Tensors, join, renamed, replaced};
 
 /// What of a transformer decides how tensors are joined.
 #[derive(Clone, Copy)]
@@ -368,21 +368,4 @@ fn rename(tensors: &mut Translated<'_>, rule: impl Fn(&str) -> Option<String>) {
         .into_iter()
         .map(|(name, tensor)| (rule(&name).unwrap_or(name), tensor))
         .collect::<BTreeMap<_, _>>();
-}
-
-/// Puts tensors whose names end in `parts` into one, along the first axis.
-pub fn join<const N: usize>(tensors: &mut Translated<'_>, parts: &[String; N], whole: &str) {
-    let roots: Vec<String> =
-        tensors.keys().filter_map(|name| name.strip_suffix(parts[0].as_str())).map(str::to_owned).collect();
-    for root in roots {
-        let names = parts.each_ref().map(|part| format!("{root}{part}"));
-        let found: Vec<&RawTensor> = names.iter().filter_map(|name| tensors.get(name).map(Cow::as_ref)).collect();
-        // Where one is missing, all keep their names and are reported.
-        if let (true, Some(tensor)) = (found.len() == N, RawTensor::joined(&found)) {
-            names.iter().for_each(|name| {
-                tensors.remove(name);
-            });
-            tensors.insert(format!("{root}{whole}"), Cow::Owned(tensor));
-        }
-    }
 }

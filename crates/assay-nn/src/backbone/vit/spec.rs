@@ -143,6 +143,11 @@ impl Architecture for Spec {
         (1..=self.shape.depth).map(stage).collect()
     }
 
+    fn position_grid(&self) -> Option<(ImageSize, usize)> {
+        let has_learnt = self.embedding.is_some();
+        has_learnt.then(|| (ImageSize::square(self.trained_at / self.patch), self.patch))
+    }
+
     /// The hidden layer of a block, or the weights of its attention.
     fn largest_map(&self, image: ImageSize) -> usize {
         let tokens = self.patches(image) + self.prefix();
