@@ -448,10 +448,10 @@ mod tests {
         backbone
         backbone: ResNet(block)
         backbone: ResNet(padding)
-        backbone: Clip(activation), Transformer(activation)
-        backbone: Transformer(family)
         backbone: ViT(positions), DinoV2(positions), Clip(positions), Transformer(positions)
         backbone: ViT(size), DinoV2(size), Clip(size), Transformer(size)
+        backbone: Clip(activation), Transformer(activation)
+        backbone: Transformer(family)
         backbone: ConvNeXt(size)
         normalization
         polarity
