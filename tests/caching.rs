@@ -8,7 +8,7 @@ use std::fs;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use support::{SMALL, Workspace};
+use support::{SMALL, Workspace, write_png};
 
 #[test]
 fn a_second_run_does_nothing_and_says_the_same() {
@@ -92,10 +92,7 @@ fn folder_of_images(place: &Workspace, from: usize, to: usize, class: Option<usi
         let class = class.unwrap_or(i % 10);
         let path = place.path().join(format!("images/class{class}/{i:05}.png"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let pixels = image::GrayImage::from_fn(8, 8, |x, y| {
-            image::Luma([((i >> (x % 8) & 1) * 100 + (i * 7 + y as usize * 31) % 150) as u8])
-        });
-        pixels.save(path).unwrap();
+        write_png(&path, (8, 8), |x, y| [((i >> (x % 8) & 1) * 100 + (i * 7 + y as usize * 31) % 150) as u8]);
     }
 }
 

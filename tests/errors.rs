@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 
-use support::{Outcome, SMALL, Workspace};
+use support::{Outcome, SMALL, Workspace, write_png};
 
 #[test]
 fn everything_wrong_with_a_file_is_said_at_once() {
@@ -93,7 +93,7 @@ fn images(place: &Workspace, bad: &[(&str, Vec<u8>)]) {
     for i in 0..24u8 {
         let path = place.path().join(format!("images/class{}/{i:02}.png", i % 2));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        image::RgbImage::from_fn(20, 16, |x, y| image::Rgb([x as u8 * 3 + i, y as u8 * 9, i * 5])).save(path).unwrap();
+        write_png(&path, (20, 16), |x, y| [x as u8 * 3 + i, y as u8 * 9, i * 5]);
     }
     for (name, bytes) in bad {
         fs::write(place.path().join("images").join(name), bytes).unwrap();
@@ -107,9 +107,8 @@ const FOLDER: &str = r#"(
 )"#;
 
 fn bad_images() -> Vec<(&'static str, Vec<u8>)> {
-    let mut jpeg = std::io::Cursor::new(Vec::new());
-    image::RgbImage::new(64, 64).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
-    let jpeg = jpeg.into_inner();
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/pictures/rgb.jpg");
+    let jpeg = fs::read(reference).unwrap();
     vec![
         ("class0/truncated.jpg", jpeg[..jpeg.len() / 2].to_vec()),
         ("class0/empty.png", Vec::new()),
@@ -134,8 +133,7 @@ fn a_bad_image_fails_with_its_name() {
 fn bad_images_can_be_skipped_and_are_reported() {
     let place = Workspace::new();
     images(&place, &bad_images());
-    let one_pixel = image::GrayImage::from_pixel(1, 1, image::Luma([7]));
-    one_pixel.save(place.path().join("images/class1/one.png")).unwrap();
+    write_png(&place.path().join("images/class1/one.png"), (1, 1), |_, _| [7]);
     place.write("e.ron", &FOLDER.replace("ON_BAD", ", on_bad_image: Skip"));
     let outcome = place.run("e.ron").ok();
     assert!(

@@ -71,6 +71,38 @@ fn a_killed_training_goes_on_where_it_was_and_ends_the_same() {
     assert!(!kept(), "the checkpoint is still there");
 }
 
+/// Two characters by four people, and a network of 300 parameters.
+const FINETUNING: &str = r#"(
+    tasks: { "glyphs": (dataset: Glyphs(alphabets: 1, characters: 3, drawers: 8, test_drawers: 4), image: (size: 16, resize: Stretch, color: Grey)) },
+    models: { "conv": (backbone: Conv4(channels: 1, width: 4), weights: Random(seed: 0), polarity: Inverted) },
+    protocols: {
+        "search": Finetune(search: Grid(lr: [1e30, 0.1]), steps: 40, batch: 7, resamples: 10),
+        "same": Finetune(search: Grid(lr: [0.1]), steps: 40, batch: 7, resamples: 10),
+        "still": Finetune(search: Single(lr: 0), steps: 2, batch: 1000, resamples: 10),
+        "diverges": Finetune(search: Single(lr: 1e30), steps: 9, batch: 7, resamples: 10),
+    },
+)"#;
+
+#[test]
+fn a_training_that_diverges_is_told_and_never_chosen() {
+    let place = Workspace::new();
+    place.write("e.ron", FINETUNING);
+    let run = place.run("e.ron").fails(1);
+    assert!(run.stderr.contains("training diverged at step"), "{}", run.stderr);
+    assert!(run.stderr.contains("lower `lr`"), "{}", run.stderr);
+    let results: serde_json::Value =
+        serde_json::from_str(&place.assay(&["show", "e.ron", "--format", "json"]).stdout).unwrap();
+    let cell = |protocol: &str| {
+        results["cells"].as_array().unwrap().iter().find(|c| c["protocol"] == protocol).unwrap().clone()
+    };
+    assert_eq!(cell("diverges")["state"], "failed");
+    let (searched, same) = (cell("search"), cell("same"));
+    assert_eq!(searched["state"], "done");
+    // The one that is left of two is the only one of the other protocol: the same training.
+    assert_eq!(searched["summary"]["mean"], same["summary"]["mean"]);
+    assert!(cell("still")["state"] == "done");
+}
+
 #[test]
 fn trained_weights_can_be_exported_and_used() {
     let place = Workspace::new();

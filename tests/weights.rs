@@ -206,6 +206,8 @@ fn networks_of_today_run_with_layers_and_pools() {
             "vit": (backbone: ViT(size: Custom(width: 24, depth: 2, heads: 3), patch: 8, trained_at: 64), weights: Random(seed: 1), layer: "block1", pool: ClsGap),
             "dino": (backbone: DinoV2(size: Custom(width: 24, depth: 2, heads: 3), registers: 4, patch: 8, trained_at: 32), weights: Random(seed: 1)),
             "clip": (backbone: Clip(size: Custom(width: 24, depth: 2, heads: 3), patch: 8, trained_at: 32, projected: 5), weights: Random(seed: 1)),
+            "siglip": (backbone: Transformer(family: SigLip, size: Base, depth: 1, trained_at: 32), weights: Random(seed: 1)),
+            "dinov3": (backbone: Transformer(family: DinoV3, size: Small, depth: 2), weights: Random(seed: 1), layer: "last2", pool: ClsGap),
             "convnext": (backbone: ConvNeXt(size: Custom(depths: [1, 1, 1, 1], width: 4)), weights: Random(seed: 1), pool: Flat, normalization: None),
             "mobilenet": (backbone: MobileNetV2(width: 0.1), weights: Random(seed: 1)),
             "trained": (backbone: ViT(size: Custom(width: 24, depth: 1, heads: 3), patch: 8, trained_at: 32), weights: Trained(method: Supervised, on: "t", steps: 3, batch: 4)),
@@ -213,7 +215,7 @@ fn networks_of_today_run_with_layers_and_pools() {
         protocols: { "f": FewShot(ways: 2, shots: 1, queries: 2, episodes: 5) },
     )"#,
     );
-    assert_eq!(place.run("e.ron").ok().ran(), 1 + 7 + 7 + 1);
+    assert_eq!(place.run("e.ron").ok().ran(), 1 + 9 + 9 + 1);
     // Weights that were trained here are read back under the names of the original library.
     place.assay(&["export", "e.ron", "trained", "vit.safetensors"]).ok();
     let text = fs::read_to_string(place.path().join("e.ron")).unwrap();
@@ -231,7 +233,7 @@ fn networks_of_today_run_with_layers_and_pools() {
 #[test]
 fn the_study_names_all_files_that_are_missing_and_where_they_are_to_be_had() {
     let place = Workspace::new();
-    for (file, tasks) in [("study/linear.ron", 11), ("study/fewshot.ron", 14)] {
+    for (file, tasks) in [("study/linear.ron", 11), ("study/finetune.ron", 11), ("study/fewshot.ron", 14)] {
         let path = experiments().join(file);
         let mut command = place.command(&["plan", path.to_str().unwrap()]);
         command.env("ASSAY_DATA", place.path().join("no-data")).env("ASSAY_WEIGHTS", place.path().join("no-weights"));

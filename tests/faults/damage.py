@@ -336,7 +336,7 @@ def oddities():
     yield ".DS_Store everywhere, scores anew", lambda s: strange_files(s), True, False
     yield "pipe in steps/", lambda s: fifo(os.path.join(s, "steps", "pipe")), True, False
     yield "pipe in steps/<kind>/", lambda s: fifo(os.path.join(s, "steps", "features", "pipe")), True, False
-    yield "pipe named as an entry of its own", lambda s: fifo(os.path.join(os.path.dirname(first(s).path), os.path.basename(first(s).path)[:2] + "0" * 62 + ".entry")), True, False
+    yield "pipe named as an entry of its own", lambda s: fifo(os.path.join(os.path.dirname(first(s, inputs).path), os.path.basename(first(s, inputs).path)[:2] + "0" * 62 + ".entry")), True, False
     yield "pipe in content/", lambda s: fifo(os.path.join(s, "content", "pipe.records")), True, False
     yield "pipe in work/", lambda s: fifo(os.path.join(s, "work", "0" * 64 + ".lease")), True, False
     yield "pipe in runs/", lambda s: fifo(os.path.join(s, "runs", "0.jsonl")), True, False

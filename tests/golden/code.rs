@@ -21,32 +21,36 @@ pub const SHARED: [(&str, &str, &str); 4] = [
     ("solver", "SOLVER", "crates/assay-probe/src/lib.rs"),
 ];
 
-const PIXELS: &[&str] = &["features", "weights"];
-const NETWORKS: &[&str] = &["features", "weights", "few-shot", "knn"];
+const PIXELS: &[&str] = &["features", "weights", "try", "finetune", "score-finetuned"];
+const NETWORKS: &[&str] = &["features", "weights", "try", "finetune", "score-finetuned", "few-shot", "knn"];
+const TRAINING: &[&str] = &["weights", "try", "finetune"];
+const PRODUCTS: &[&str] =
+    &["features", "weights", "try", "finetune", "score-finetuned", "few-shot", "knn", "grid", "fit"];
 const SOLVERS: &[&str] = &["grid", "fit"];
-const RANDOM: &[&str] = &["features", "weights", "episodes", "linear"];
-const STATISTICS: &[&str] = &["weights", "grid", "few-shot", "knn", "classify", "linear"];
+const RANDOM: &[&str] = &["features", "weights", "try", "finetune", "score-finetuned", "episodes", "linear"];
+const STATISTICS: &[&str] =
+    &["weights", "try", "finetune", "score-finetuned", "grid", "few-shot", "knn", "classify", "linear"];
 
 /// Libraries that do arithmetic, decode, draw or print numbers, each with the kinds of steps that use it; no kind for all.
-pub const LIBRARIES: [(&str, &[&str]); 33] = [
+pub const LIBRARIES: [(&str, &[&str]); 32] = [
     ("blake3", &[]),
     ("burn", NETWORKS),
-    ("burn-autodiff", &["weights"]),
+    ("burn-autodiff", TRAINING),
     ("burn-backend", NETWORKS),
     ("burn-core", NETWORKS),
     ("burn-flex", NETWORKS),
     ("burn-nn", NETWORKS),
-    ("burn-optim", &["weights"]),
+    ("burn-optim", TRAINING),
     ("burn-std", NETWORKS),
     ("burn-tensor", NETWORKS),
     ("faer", SOLVERS),
     ("faer-traits", SOLVERS),
-    ("gemm", &["features", "weights", "few-shot", "knn", "grid", "fit"]),
-    ("gemm-common", &["features", "weights", "few-shot", "knn", "grid", "fit"]),
+    ("gemm", PRODUCTS),
+    ("gemm-common", PRODUCTS),
     ("gemm-f32", NETWORKS),
     ("gemm-f64", SOLVERS),
     ("half", NETWORKS),
-    ("image", PIXELS),
+    ("fax", PIXELS),
     ("image-webp", PIXELS),
     ("libm", STATISTICS),
     ("macerator", NETWORKS),
@@ -59,9 +63,8 @@ pub const LIBRARIES: [(&str, &[&str]); 33] = [
     ("rand_chacha", RANDOM),
     ("safetensors", &[]),
     ("serde_json", &[]),
-    ("tiff", PIXELS),
+    ("weezl", PIXELS),
     ("zmij", &[]),
-    ("zune-jpeg", PIXELS),
 ];
 
 pub fn root() -> PathBuf {

@@ -58,7 +58,7 @@ pub fn differences(expected: &Golden, found: &Golden, code: &BTreeMap<String, St
 /// Keys of trained weights and of all steps that rest on them.
 fn trained(golden: &Golden) -> BTreeSet<&String> {
     let mut keys: BTreeSet<&String> =
-        golden.steps.values().filter(|step| step.kind == "weights").map(|step| &step.key).collect();
+        golden.steps.values().filter(|step| step.recipe.contains("\"training\":")).map(|step| &step.key).collect();
     loop {
         let more = golden.steps.values().filter(|step| rests_on(step, &keys)).map(|step| &step.key);
         let more: Vec<&String> = more.filter(|key| !keys.contains(key)).collect();

@@ -1,9 +1,13 @@
-"""Resized images by Pillow: every filter, up and down, grey and RGB."""
+"""Resized images by Pillow: every filter, up and down, grey and RGB.
+
+To be run twice, with Pillow up to 12 (pillow_resize.*) and with Pillow 13 (pillow_resize_13.*), which takes tall images the other way
+round."""
 
 import json
 import pathlib
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from hashing import pixels
@@ -25,6 +29,12 @@ CASES = [
     (1, 1, 3, 5, 4),
     (3, 50, 1, 3, 7),
     (50, 3, 1, 7, 3),
+    # The last height whose rows Pillow 13 takes first, and the first whose columns.
+    (37, 44, 1, 30, 30),
+    (37, 45, 1, 30, 30),
+    (30, 31, 1, 40, 30),
+    (40, 30, 1, 30, 31),
+    (20, 120, 3, 16, 16),
 ]
 
 index, blob = [], b""
@@ -39,5 +49,6 @@ for number, (w, h, c, to_w, to_h) in enumerate(CASES):
         out = np.asarray(image.resize((to_w, to_h), method)).tobytes()
         index.append({"case": number, "from": [w, h, c], "to": [to_w, to_h], "filter": name, "offset": len(blob), "length": len(out)})
         blob += out
-(HERE / "pillow_resize.bin").write_bytes(blob)
-(HERE / "pillow_resize.json").write_text(json.dumps(index, indent=0) + "\n")
+NAME = "pillow_resize" if int(PIL.__version__.split(".")[0]) <= 12 else "pillow_resize_13"
+(HERE / f"{NAME}.bin").write_bytes(blob)
+(HERE / f"{NAME}.json").write_text(json.dumps(index, indent=0) + "\n")

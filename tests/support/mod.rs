@@ -130,3 +130,12 @@ pub const SMALL: &str = r#"(
         "knn": Knn(k: 5),
     },
 )"#;
+
+/// Writes a PNG of 8 bits, whose pixels are grey (C = 1) or RGB (C = 3).
+pub fn write_png<const C: usize>(path: &Path, (width, height): (u32, u32), pixel: impl Fn(u32, u32) -> [u8; C]) {
+    let pixels: Vec<u8> =
+        (0..height).flat_map(|y| (0..width).flat_map(move |x| [(x, y)])).flat_map(|(x, y)| pixel(x, y)).collect();
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), width, height);
+    encoder.set_color(if C == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+}

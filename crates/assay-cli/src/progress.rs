@@ -50,7 +50,7 @@ impl Progress {
     /// Shows an event.
     pub fn show(&self, event: &Event) {
         if self.quiet {
-            if let Event::Failed { .. } | Event::Warning { .. } | Event::Diverged { .. } = event
+            if is_told_always(event)
                 && let Some(line) = describe(event)
             {
                 environment::note(&line);
@@ -64,7 +64,7 @@ impl Progress {
                 bar.set_length(state.total as u64);
                 bar.set_position(state.done as u64);
                 bar.set_message(state.message());
-                if let Event::Failed { .. } | Event::Warning { .. } | Event::Diverged { .. } = event
+                if is_told_always(event)
                     && let Some(line) = describe(event)
                 {
                     bar.suspend(|| environment::note(&line));
@@ -118,7 +118,11 @@ impl State {
                 self.running.remove(label);
             }
             Event::Skipped { .. } => self.done += 1,
-            Event::Waiting { .. } | Event::Diverged { .. } | Event::Damaged(_) | Event::Warning { .. } => return line,
+            Event::Waiting { .. }
+            | Event::Diverged { .. }
+            | Event::Damaged(_)
+            | Event::Moved { .. }
+            | Event::Warning { .. } => return line,
         }
         line.map(|line| format!("{}{line}", self.counter(1)))
     }
@@ -144,6 +148,14 @@ impl Running {
         let left = if self.done == 0 { String::new() } else { format!(", {left:.0} s left") };
         format!("{}/{} {unit}, {rate:.1} {unit}/s{left}", self.done, self.total, unit = self.unit)
     }
+}
+
+/// Whether a person should see it even where they see nothing else.
+fn is_told_always(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Failed { .. } | Event::Warning { .. } | Event::Diverged { .. } | Event::Damaged(_) | Event::Moved { .. }
+    )
 }
 
 fn describe(event: &Event) -> Option<String> {
@@ -176,6 +188,10 @@ fn describe(event: &Event) -> Option<String> {
             )
         }
         Event::Damaged(damage) => format!("warning: {}; it is made again", printable(&damage.to_string())),
+        Event::Moved { path, to } => {
+            let (path, to) = (path.display().to_string(), to.display().to_string());
+            format!("warning: {} is no part of a store; it was moved to {}", printable(&path), printable(&to))
+        }
         Event::Warning { label, message } => format!("warning: {}: {message}", printable(label)),
     })
 }

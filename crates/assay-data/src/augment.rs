@@ -1,4 +1,12 @@
-//! Random views of an image, for training.
+//! Random views of an image, for training: affine ones of our own, and the transforms of torchvision, which are functions of a
+//! picture and of numbers that were drawn.
+
+mod blur;
+mod colors;
+mod regions;
+
+pub use colors::Adjustment;
+pub use regions::{Draws, Region, Shapes};
 
 use assay_stats::Stream;
 use schemars::JsonSchema;

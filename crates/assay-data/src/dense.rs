@@ -1,10 +1,9 @@
 //! Maps with something for every pixel: classes and surface normals, as PNG files hold them.
 
-use std::io::Cursor;
+use png::{BitDepth, ColorType};
 
-use png::{BitDepth, ColorType, Transformations};
-
-use crate::decode::{ImageError, MAX_BYTES, MAX_SIDE_PX};
+use crate::decode::ImageError;
+use crate::formats::RawPng;
 use crate::target::{MaskTarget, TargetFile};
 
 /// The class of every pixel, row by row.
@@ -46,7 +45,7 @@ impl MaskTarget {
     /// Those of [`Sample::picture`](crate::Sample::picture), or when it is no PNG of one channel with at most 8 bits, or has a
     /// class beyond 254.
     pub fn read(&self) -> Result<ClassMap, ImageError> {
-        let raw = RawPng::decode(&self.file.source.encoded(&self.file.digest)?)?;
+        let raw = raw_png(&self.file.source.encoded(&self.file.digest)?)?;
         if !matches!(raw.color, ColorType::Grayscale | ColorType::Indexed) || raw.depth == BitDepth::Sixteen {
             return Err(ImageError::Unsuitable(format!(
                 "a mask must be a PNG with one value of at most 8 bits a pixel, grey or with a palette; this one is {:?} of {} bits",
@@ -57,7 +56,7 @@ impl MaskTarget {
             Some(class) if value != self.ignore => class,
             _ => ClassMap::NONE,
         };
-        let values = raw.values();
+        let values: Vec<u8> = raw.values().collect();
         let is_beyond = |value: &u8| *value == ClassMap::NONE && self.first_class == 0 && self.ignore != ClassMap::NONE;
         if values.iter().any(is_beyond) {
             return Err(ImageError::Unsuitable("a mask can have classes 0 to 254; this one has class 255".to_owned()));
@@ -74,7 +73,7 @@ impl TargetFile {
     /// # Errors
     /// Those of [`Sample::picture`](crate::Sample::picture), or when it is no RGB PNG of 8 or 16 bits.
     pub fn normals(&self) -> Result<NormalMap, ImageError> {
-        let raw = RawPng::decode(&self.source.encoded(&self.digest)?)?;
+        let raw = raw_png(&self.source.encoded(&self.digest)?)?;
         if raw.color != ColorType::Rgb {
             return Err(ImageError::Unsuitable(format!(
                 "a map of normals must be an RGB PNG of 8 or 16 bits; this one is {:?}",
@@ -97,59 +96,15 @@ pub(crate) fn unit(v: [f32; 3], least: f32, most: f32) -> [f32; 3] {
     if (least..=most).contains(&length) { v.map(|x| x / length) } else { NormalMap::NONE }
 }
 
-/// The values of a PNG as they are stored: palettes are not looked up.
-struct RawPng {
-    width: usize,
-    height: usize,
-    color: ColorType,
-    depth: BitDepth,
-    data: Vec<u8>,
-}
-
-impl RawPng {
-    fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
-        let damaged = |error: png::DecodingError| match error {
-            png::DecodingError::LimitsExceeded => ImageError::TooLarge(format!("more than {MAX_BYTES} bytes")),
-            other => ImageError::Damaged(other.to_string()),
-        };
-        if bytes.is_empty() {
-            return Err(ImageError::Empty);
-        }
-        if !bytes.starts_with(b"\x89PNG") {
-            return Err(ImageError::Unsuitable("it is not a PNG, as masks and maps of normals must be".to_owned()));
-        }
-        let limits = png::Limits { bytes: MAX_BYTES as usize };
-        let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
-        decoder.set_transformations(Transformations::IDENTITY);
-        decoder.set_ignore_iccp_chunk(true);
-        decoder.set_ignore_text_chunk(true);
-        let header = decoder.read_header_info().map_err(damaged)?;
-        if header.width.max(header.height) > MAX_SIDE_PX {
-            return Err(ImageError::TooLarge(format!(
-                "{}×{} pixels; at most {MAX_SIDE_PX} pixels a side are decoded",
-                header.width, header.height
-            )));
-        }
-        if header.width == 0 || header.height == 0 {
-            return Err(ImageError::Damaged(format!("it has {}×{} pixels", header.width, header.height)));
-        }
-        let mut reader = decoder.read_info().map_err(damaged)?;
-        let size = reader.output_buffer_size().filter(|size| *size as u64 <= MAX_BYTES);
-        let mut data = vec![0; size.ok_or_else(|| ImageError::TooLarge(format!("more than {MAX_BYTES} bytes")))?];
-        let info = reader.next_frame(&mut data).map_err(damaged)?;
-        data.truncate(info.buffer_size());
-        let (width, height) = (info.width as usize, info.height as usize);
-        Ok(Self { width, height, color: info.color_type, depth: info.bit_depth, data })
+/// Unpacks a PNG, and names what is none.
+fn raw_png(bytes: &[u8]) -> Result<RawPng, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
     }
-
-    /// Gives one value a pixel; where a byte holds several, the first is in its upper bits, and rows begin with a byte of their own.
-    fn values(&self) -> Vec<u8> {
-        let bits = self.depth as usize;
-        let row_bytes = (self.width * bits).div_ceil(8);
-        let mask = u8::MAX >> (8 - bits);
-        let value = |row: &[u8], x: usize| (row[x * bits / 8] >> (8 - bits - x * bits % 8)) & mask;
-        self.data.chunks_exact(row_bytes).flat_map(|row| (0..self.width).map(move |x| value(row, x))).collect()
+    if !bytes.starts_with(b"\x89PNG") {
+        return Err(ImageError::Unsuitable("it is not a PNG, as masks and maps of normals must be".to_owned()));
     }
+    RawPng::decode(bytes)
 }
 
 #[cfg(test)]

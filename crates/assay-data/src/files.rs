@@ -9,8 +9,10 @@ use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use crate::archive::Archive;
+use crate::classes::composed;
 use crate::decode::ImageError;
 use crate::digests::Digests;
+use crate::litter::Litter;
 use crate::regular::read_regular;
 use crate::source::ImageSource;
 
@@ -20,9 +22,11 @@ pub(crate) type Found = (String, ImageSource);
 /// A list, an annotation or a table larger than this is refused.
 const MAX_TEXT: u64 = 256 << 20;
 
-/// The files under a folder or in an archive, by their path inside, with `/` between folders.
+/// The files under a folder or in an archive, by their path inside, with `/` between folders. Names are looked for in their
+/// composed Unicode form, since lists and file systems may write them otherwise.
 pub(crate) struct Files {
     source: PathBuf,
+    litter: Litter,
     /// The folder inside that paths are given from; empty or ending in `/`.
     base: String,
     all: Arc<BTreeMap<String, ImageSource>>,
@@ -34,7 +38,9 @@ impl Files {
     /// # Errors
     /// When it is missing, cannot be read, or is a packed file that cannot be read in place.
     pub fn open(source: &Path) -> anyhow::Result<Self> {
-        Ok(Self { source: source.to_owned(), base: String::new(), all: Arc::new(list(source)?.into_iter().collect()) })
+        let (all, litter) = list(source)?;
+        let all = all.into_iter().map(|(name, place)| (composed(&name), place)).collect();
+        Ok(Self { source: source.to_owned(), litter, base: String::new(), all: Arc::new(all) })
     }
 
     /// Gives the same files seen from the folder that holds `marker` (a file or folder inside): the one nearest to the top.
@@ -51,12 +57,17 @@ impl Files {
         let bases = self.all.keys().filter_map(|name| base(name));
         let found = bases.min_by_key(|b| (b.matches('/').count(), b.clone()));
         let base = found.with_context(|| format!("{marker} is missing in {}", self.source.display()))?;
-        Ok(Self { source: self.source.clone(), base, all: Arc::clone(&self.all) })
+        Ok(Self { source: self.source.clone(), litter: self.litter.clone(), base, all: Arc::clone(&self.all) })
     }
 
     /// Gives the same files seen from a folder inside this one.
     pub fn inside(self, folder: &str) -> Self {
         Self { base: format!("{}{folder}/", self.base), ..self }
+    }
+
+    /// Tells what was passed over, if anything was.
+    pub fn litter(&self) -> Option<String> {
+        self.litter.detail()
     }
 
     /// The folder or archive.
@@ -71,12 +82,12 @@ impl Files {
 
     /// Finds a file, if it is there.
     pub fn get(&self, path: &str) -> Option<&ImageSource> {
-        self.all.get(&format!("{}{path}", self.base))
+        self.all.get(&composed(&format!("{}{path}", self.base)))
     }
 
     /// Lists the paths of the files in a folder, sorted, given as [`get`](Self::get) takes them; `folder` is empty or ends in `/`.
     pub fn under<'f>(&'f self, folder: &str) -> impl Iterator<Item = &'f str> {
-        let prefix = format!("{}{folder}", self.base);
+        let prefix = composed(&format!("{}{folder}", self.base));
         let base = self.base.len();
         let from = self.all.range(prefix.clone()..);
         from.take_while(move |(name, _)| name.starts_with(&prefix)).map(move |(name, _)| &name[base..])
@@ -140,30 +151,50 @@ pub(crate) fn read(source: &ImageSource) -> anyhow::Result<Vec<u8>> {
 /// Version of what is remembered of members of archives; raise it when other bytes are read of the same archive.
 const ARCHIVE_READER: u32 = 1;
 
-/// Lists the files of a folder or an archive, sorted by path.
+/// Lists the files of a folder or an archive, sorted by path, without litter, which is counted.
 ///
 /// # Errors
-/// When it cannot be read.
-pub(crate) fn list(source: &Path) -> anyhow::Result<Vec<Found>> {
-    let mut found: Vec<Found> = if source.is_dir() {
-        let mut files = Vec::new();
-        for entry in WalkDir::new(source).follow_links(true) {
-            let entry = entry.with_context(|| format!("reading the folder {}", source.display()))?;
-            if entry.file_type().is_file() {
-                let inside =
-                    entry.path().strip_prefix(source).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
-                files.push((inside, ImageSource::File(entry.into_path())));
+/// When it cannot be read, or two of its names are the same text.
+pub(crate) fn list(source: &Path) -> anyhow::Result<(Vec<Found>, Litter)> {
+    let mut litter = Litter::default();
+    let found = if source.is_dir() { files_in(source, &mut litter)? } else { members_of(source, &mut litter)? };
+    Ok((found, litter))
+}
+
+fn files_in(folder: &Path, litter: &mut Litter) -> anyhow::Result<Vec<Found>> {
+    let mut found: Vec<Found> = Vec::new();
+    let mut unread = Vec::new();
+    let inside = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
+    let walk = WalkDir::new(folder).follow_links(true).into_iter();
+    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !litter.takes(Path::new(entry.file_name()))) {
+        let entry = entry.with_context(|| format!("reading the folder {}", folder.display()))?;
+        if entry.file_type().is_file() {
+            let inside = inside(entry.path());
+            let name = inside.to_string_lossy().replace('\\', "/");
+            if inside.to_str().is_none() {
+                unread.push(name.clone());
             }
+            found.push((name, ImageSource::File(entry.into_path())));
         }
-        files
-    } else {
-        let archive = Arc::new(Archive::open(source)?);
-        let member = |(index, name)| (name, ImageSource::Member { archive: Arc::clone(&archive), index });
-        archive.members()?.into_iter().map(member).collect()
-    };
-    found.retain(|(name, _)| !name.starts_with("__MACOSX"));
+    }
     found.sort_by(|a, b| a.0.cmp(&b.0));
+    // What is not text was made text, and may now be like another.
+    if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0 && unread.contains(&pair[0].0)) {
+        bail!("two names in {} cannot be told apart, since they are not UTF-8: {:?}", folder.display(), pair[0].0);
+    }
     Ok(found)
+}
+
+fn members_of(path: &Path, litter: &mut Litter) -> anyhow::Result<Vec<Found>> {
+    let archive = Arc::new(Archive::open(path)?);
+    // A member that was written again replaces the one before it, as it does when the archive is unpacked.
+    let mut found = BTreeMap::new();
+    for (index, name) in archive.members()? {
+        if !litter.takes(Path::new(&name)) {
+            found.insert(name, ImageSource::Member { archive: Arc::clone(&archive), index });
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Computes digests of the contents of `sources`, which are all from `source`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use assay_stats::Stream;
 
+use crate::classes::ClassOrder;
 use crate::decode::{Color, ImageError, Picture};
 use crate::source::ImageSource;
 use crate::target::{Label, Presence, Targets};
@@ -76,12 +77,18 @@ pub struct OfficialEpisode {
 pub struct Manifest {
     /// Names of the classes.
     pub classes: Vec<String>,
+    /// Origin of the order of the classes.
+    pub order: ClassOrder,
     /// The samples, sorted by path.
     pub samples: Vec<Sample>,
     /// Episodes that come with the dataset.
     pub official: Vec<OfficialEpisode>,
-    /// Notes for a person: counts that are not those published, and the like.
+    /// Warnings for a person: counts that are not those published, and the like.
     pub notes: Vec<String>,
+    /// Version of the files, where a name alone says little: the commit of a repository.
+    pub origin: Option<String>,
+    /// Details for a person who looks at the data: what was detected, and what was passed over.
+    pub details: Vec<String>,
 }
 
 /// The choice of samples that a task uses.
@@ -182,7 +189,7 @@ impl Manifest {
         }
         let official = if keep.iter().all(|k| *k) { self.official } else { Vec::new() };
         let samples = self.samples.into_iter().zip(keep).filter_map(|(s, keep)| keep.then_some(s)).collect();
-        Self { classes: self.classes, samples, official, notes: self.notes }
+        Self { samples, official, ..self }
     }
 
     /// Tells whether images show several classes.

@@ -20,7 +20,7 @@ use crate::target::Targets;
 pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Manifest> {
     let mut drawings: BTreeMap<(String, String), (blake3::Hash, ImageSource)> = BTreeMap::new();
     for source in sources {
-        let mut files = list(source)?;
+        let (mut files, _) = list(source)?;
         files.retain(|(name, _)| is_image(Path::new(name)) && name.split('/').count() >= 3);
         ensure!(!files.is_empty(), "{} holds no <alphabet>/<character>/<drawing>.png", source.display());
         let hashes = content_digests(source, &sources_of(&files), digests)?;
@@ -62,7 +62,7 @@ pub fn omniglot(sources: &[PathBuf], digests: &dyn Digests) -> anyhow::Result<Ma
 /// # Errors
 /// When the source cannot be read, a run is incomplete, or its label file does not fit its images.
 pub fn omniglot_runs(source: &Path, digests: &dyn Digests) -> anyhow::Result<Manifest> {
-    let files = list(source)?;
+    let (files, _) = list(source)?;
     let labels: Vec<&Found> =
         files.iter().filter(|(name, _)| name.ends_with("/class_labels.txt") || name == "class_labels.txt").collect();
     ensure!(!labels.is_empty(), "{} holds no <run>/class_labels.txt", source.display());
@@ -162,7 +162,7 @@ mod tests {
     /// Packs a folder as the official zips are packed.
     fn pack(root: &Path, zip: &Path) {
         let mut writer = zip::ZipWriter::new(fs::File::create(zip).unwrap());
-        for (name, source) in list(root).unwrap() {
+        for (name, source) in list(root).unwrap().0 {
             writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
             writer.write_all(&fs::read(source.file().unwrap()).unwrap()).unwrap();
         }

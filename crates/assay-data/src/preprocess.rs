@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::{Color, ImageError, PIXELS, Picture};
 use crate::geometry::Geometry;
-use crate::resize::{Filter, resize};
+use crate::resize::{Filter, Pillow, resize};
 use crate::size::Size;
 
 /// The side that is made `size` pixels long.
@@ -93,9 +93,9 @@ impl Operation {
         self.size() == from
     }
 
-    fn apply(self, picture: &Picture) -> Picture {
+    fn apply(self, picture: &Picture, pillow: Pillow) -> Picture {
         match self {
-            Self::Resize(width, height, filter) => resize(picture, width, height, filter),
+            Self::Resize(width, height, filter) => resize(picture, width, height, filter, pillow),
             Self::Crop { left, top, width, height, fill } => crop(picture, (left, top), (width, height), fill),
         }
     }
@@ -121,10 +121,7 @@ impl Prepared {
     /// Changes left and right.
     #[must_use]
     pub fn flipped(self) -> Self {
-        let Picture { width, height, channels, data } = self.pixels;
-        let rows = data.chunks_exact((width * channels).max(1));
-        let data = rows.flat_map(|row| row.chunks_exact(channels).rev().flatten().copied()).collect();
-        Self { pixels: Picture { width, height, channels, data }, geometry: self.geometry.flipped() }
+        Self { pixels: self.pixels.mirrored(), geometry: self.geometry.flipped() }
     }
 }
 
@@ -144,14 +141,30 @@ pub struct ImageSpec {
     /// Steps before all that, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<ImageStep>,
+    /// The Pillow whose order of passes all resizes follow.
+    pub pillow: Pillow,
     /// [`PIXELS`], so that what was computed from other pixels has another key.
     pixels: u32,
 }
 
 impl ImageSpec {
-    /// States a preprocessing. `resize` makes images `size` large, and `crop` is cut from the centre.
+    /// States a preprocessing that resizes as Pillow up to 12. `resize` makes images `size` large, and `crop` is cut from the
+    /// centre.
     pub fn new(color: Color, resize: Resize, size: Size, filter: Filter, crop: Size, before: Vec<ImageStep>) -> Self {
-        Self { color, resize, size_px: size, filter, crop_px: crop, before, pixels: PIXELS }
+        Self { color, resize, size_px: size, filter, crop_px: crop, before, pillow: Pillow::V12, pixels: PIXELS }
+    }
+
+    /// The same with the order of passes of another Pillow; of no effect where nothing is resized by a filter, so that a choice
+    /// that changes no pixel is in no key.
+    #[must_use]
+    pub fn with_pillow(self, pillow: Pillow) -> Self {
+        let filter_of = |step: &ImageStep| match step {
+            ImageStep::ShorterSide(_, filter) | ImageStep::Stretch(_, _, filter) => *filter,
+            ImageStep::CenterCrop(_) | ImageStep::PadToSquare(_) => Filter::Nearest,
+        };
+        let own = if self.resize == Resize::None { Filter::Nearest } else { self.filter };
+        let is_seen = self.before.iter().map(filter_of).chain([own]).any(|filter| filter != Filter::Nearest);
+        Self { pillow: if is_seen { pillow } else { Pillow::V12 }, ..self }
     }
 
     /// Makes a decoded picture one of `crop_px` pixels.
@@ -162,7 +175,7 @@ impl ImageSpec {
         let mut pixels = Cow::Borrowed(picture);
         let mut geometry = Geometry::identity(picture.width, picture.height);
         for operation in self.operations(picture.width, picture.height)? {
-            pixels = Cow::Owned(operation.apply(&pixels));
+            pixels = Cow::Owned(operation.apply(&pixels, self.pillow));
             geometry = operation.add_to(geometry);
         }
         Ok(Prepared { pixels: pixels.into_owned(), geometry })
@@ -219,7 +232,12 @@ fn shorter_side(width: usize, height: usize, size: usize) -> (usize, usize) {
 }
 
 /// Cuts out what begins at `left`, `top`; what is outside of the picture gets the value `fill`.
-fn crop(picture: &Picture, (left, top): (isize, isize), (width, height): (usize, usize), fill: u8) -> Picture {
+pub(crate) fn crop(
+    picture: &Picture,
+    (left, top): (isize, isize),
+    (width, height): (usize, usize),
+    fill: u8,
+) -> Picture {
     let c = picture.channels;
     let mut data = vec![fill; width * height * c];
     // The part of a row that is inside of the picture, counted in the new one.
@@ -294,8 +312,12 @@ mod tests {
         let json = |spec: &ImageSpec| serde_json::to_string(spec).unwrap();
         assert_eq!(
             json(&spec),
-            r#"{"color":"Rgb","resize":"Stretch","size_px":8,"filter":"Bicubic","crop_px":7,"before":[{"CenterCrop":9}],"pixels":2}"#
+            r#"{"color":"Rgb","resize":"Stretch","size_px":8,"filter":"Bicubic","crop_px":7,"before":[{"CenterCrop":9}],"pillow":"V12","pixels":3}"#
         );
+        let newer = spec.clone().with_pillow(Pillow::V13);
+        assert_eq!(json(&newer), json(&spec).replace("V12", "V13"));
+        let nearest = ImageSpec { filter: Filter::Nearest, ..spec.clone() };
+        assert_eq!(nearest.clone().with_pillow(Pillow::V13), nearest);
         spec.crop_px = size;
         assert!(json(&spec).contains(r#""size_px":8,"filter":"Bicubic","crop_px":[3,5]"#));
         assert_eq!((Size::square(8).to_string(), size.to_string()), ("8".to_owned(), "3×5".to_owned()));

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assay_data::datasets::Official;
-use assay_data::{Color, Direct, ImageError, Manifest, ParquetColumns, image_folder, omniglot, parquet_table};
+use assay_data::{
+    Color, Direct, FolderOptions, ImageError, Manifest, TableColumns, image_folder, omniglot, parquet_table,
+};
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -81,12 +83,12 @@ fn cifar(path: &Path, values: [u8; 2]) {
 type Way = (&'static str, fn(&Path, [u8; 2]), fn(&Path) -> Manifest);
 
 const WAYS: [Way; 5] = [
-    ("folder", folder, |path| image_folder(path, &[], &Direct).unwrap()),
+    ("folder", folder, |path| image_folder(path, &FolderOptions::default(), &Direct).unwrap()),
     ("x.zip", zip, |path| omniglot(&[path.to_owned()], &Direct).unwrap()),
     ("x.tar", tar, |path| omniglot(&[path.to_owned()], &Direct).unwrap()),
     ("cifar", cifar, |path| Official::Cifar10.manifest(path, false, &Direct).unwrap()),
     ("x.parquet", parquet, |path| {
-        let columns = ParquetColumns { image: "image".into(), label: "label".into() };
+        let columns = TableColumns { image: "image".into(), label: "label".into(), ..TableColumns::default() };
         parquet_table(path, &columns, &Direct).unwrap()
     }),
 ];

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use assay_data::datasets::{Official, all_datasets};
-use assay_data::{
-    Color, CsvColumns, Direct, Label, Manifest, ParquetColumns, Presence, Split, csv_table, parquet_table,
-};
+use assay_data::{Color, CsvColumns, Direct, Label, Manifest, Presence, Split, TableColumns, csv_table, parquet_table};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -119,14 +117,19 @@ fn difficult_objects_are_marked() {
 }
 
 fn columns() -> CsvColumns {
-    CsvColumns { image: "file".into(), label: "what is seen".into(), split: Some("part".into()) }
+    CsvColumns {
+        image: "file".into(),
+        label: "what is seen".into(),
+        split: Some("part".into()),
+        ..CsvColumns::default()
+    }
 }
 
 #[test]
 fn tables_are_read_with_quotes_and_embedded_images() {
     let root = root();
     check("csv", &csv_table(&root.join("csv/labels.csv"), &root.join("csv"), &columns(), &Direct).unwrap(), true);
-    let columns = ParquetColumns { image: "image".into(), label: "label".into() };
+    let columns = TableColumns { image: "image".into(), label: "label".into(), ..TableColumns::default() };
     check("parquet", &parquet_table(&root.join("parquet"), &columns, &Direct).unwrap(), false);
 }
 
@@ -140,14 +143,15 @@ fn what_is_wrong_with_a_table_is_said() {
         format!("{:#}", csv_table(&dir.path().join("t.csv"), dir.path(), &columns(), &Direct).unwrap_err())
     };
     assert!(csv("file,label\n").contains("no column \"what is seen\"; it has file, label"));
-    assert!(csv("file,what is seen,part\na.png,cat,tests\n").contains("line 2: \"tests\" is no split"));
+    assert!(csv("file,what is seen,part\n").ends_with("t.csv: it holds no rows"));
+    assert!(csv("file,what is seen,part\na.png,cat,tests\n").contains("no split is called \"tests\""));
     assert!(csv("file,what is seen,part\na.png,,test\n").contains("line 2: column \"what is seen\" is empty"));
     assert!(csv("file,what is seen,part\na.png,cat,test\nb.png,cat,test\n").contains("1 of the 2 images"));
     assert!(csv("file,what is seen,part\n../a.png,cat,test\n").contains("outside of"));
     assert!(csv("file,what is seen,part\n/etc/passwd,cat,test\n").contains("outside of"));
     assert!(csv("file,what is seen,part\na.png,cat\n").contains("damaged"));
     let parquet = |path: &Path, image: &str| {
-        let columns = ParquetColumns { image: image.into(), label: "label".into() };
+        let columns = TableColumns { image: image.into(), label: "label".into(), ..TableColumns::default() };
         format!("{:#}", parquet_table(path, &columns, &Direct).unwrap_err())
     };
     let null = parquet(&root.join("bad/null-image.parquet"), "image");
@@ -160,7 +164,7 @@ fn what_is_wrong_with_a_table_is_said() {
     let file = dir.path().join("test.parquet");
     std::panic::set_hook(Box::new(|_| {}));
     for at in (0..whole.len()).step_by(7) {
-        let columns = ParquetColumns { image: "image".into(), label: "label".into() };
+        let columns = TableColumns { image: "image".into(), label: "label".into(), ..TableColumns::default() };
         std::fs::write(&file, &whole[..at]).unwrap();
         assert!(parquet_table(&file, &columns, &Direct).is_err(), "cut at {at}");
         let mut changed = whole.clone();

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use assay_data::{Color, CsvColumns, Direct, ImageError, ParquetColumns, Picture, csv_table, omniglot, parquet_table};
+use assay_data::{Color, CsvColumns, Direct, ImageError, Picture, TableColumns, csv_table, omniglot, parquet_table};
 
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
@@ -120,8 +120,8 @@ fn pipes_and_devices_are_refused_before_they_are_opened() {
         assert!(std::process::Command::new("mkfifo").arg(at(&format!("pipe.{ending}"))).status().unwrap().success());
         std::os::unix::fs::symlink("/dev/zero", at(&format!("zero.{ending}"))).unwrap();
     }
-    let csv = CsvColumns { image: "a".into(), label: "b".into(), split: None };
-    let parquet = ParquetColumns { image: "a".into(), label: "b".into() };
+    let csv = CsvColumns { image: "a".into(), label: "b".into(), split: None, ..CsvColumns::default() };
+    let parquet = TableColumns { image: "a".into(), label: "b".into(), ..TableColumns::default() };
     for (name, kind) in [("pipe", "FIFO"), ("zero", "a device")] {
         let file = |ending: &str| at(&format!("{name}.{ending}"));
         for error in [
@@ -144,7 +144,7 @@ fn an_endless_line_of_a_table_is_told_with_its_place() {
     file.write_all(b"a,b\n1,2\n3,").unwrap();
     // No byte of the rest is on the disk.
     file.set_len(1 << 31).unwrap();
-    let columns = CsvColumns { image: "a".into(), label: "b".into(), split: None };
+    let columns = CsvColumns { image: "a".into(), label: "b".into(), split: None, ..CsvColumns::default() };
     let error = format!("{:#}", csv_table(&path, dir.path(), &columns, &Direct).unwrap_err());
     assert!(error.contains("long.csv") && error.contains("line 3: a row has more than"), "{error}");
 }

@@ -14,6 +14,7 @@ use serde::ser::{
 };
 
 use crate::StepKey;
+use crate::digest::KeySet;
 
 /// Why a recipe cannot be written canonically.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub(crate) struct Writer {
     sorted: Vec<u8>,
     /// Steps that are named as `{"$step": key}`, each once, in the order in which they are met.
     references: Vec<StepKey>,
+    /// The same as a set.
+    seen: KeySet,
 }
 
 /// One field of an open object: where its name is in `names`, and where `"name":value` is in `out`.
@@ -88,6 +91,7 @@ impl Writer {
         self.fields.clear();
         self.path.clear();
         self.references.clear();
+        self.seen.clear();
         value.serialize(&mut *self)?;
         let text = std::str::from_utf8(&self.out).map_err(ser::Error::custom)?;
         Ok((text, &self.references))
@@ -191,7 +195,7 @@ impl Writer {
         let text = &self.out[field.start..field.end];
         let key = text.strip_prefix(b"\"$step\":\"").and_then(|rest| rest.strip_suffix(b"\""));
         let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()?.parse().ok()) else { return };
-        if !self.references.contains(&key) {
+        if self.seen.insert(key) {
             self.references.push(key);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::Serialize;
@@ -109,6 +109,13 @@ pub enum Event {
     },
     /// Something in the store is not what was committed; it is passed over, and made again where it is needed.
     Damaged(Damaged),
+    /// Something lay where the store keeps a file or a folder, and was neither; it has been moved out of the way.
+    Moved {
+        /// Where it lay.
+        path: PathBuf,
+        /// Where it is now.
+        to: PathBuf,
+    },
     /// Something that a person should know and that is no error; told by a step, or kept with a result that is used.
     Warning {
         /// Label of the step.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::external::{ExternalSource, InputChanged};
+use crate::store::{plain, unique};
 use crate::{Digest, FramedHasher};
 
 /// What `stat` says of a file, as far as a change of content must show in it.
@@ -57,13 +58,13 @@ impl Stamp {
         self.size
     }
 
-    fn latest_ns(&self) -> i64 {
+    pub(crate) fn latest_ns(&self) -> i64 {
         self.mtime_ns.max(self.ctime_ns)
     }
 
-    const BYTES: usize = 40;
+    pub(crate) const BYTES: usize = 40;
 
-    fn to_bytes(self) -> [u8; Self::BYTES] {
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
         let words = [self.device, self.inode, self.size, self.mtime_ns as u64, self.ctime_ns as u64];
         for (chunk, word) in out.chunks_exact_mut(8).zip(words) {
@@ -72,7 +73,7 @@ impl Stamp {
         out
     }
 
-    fn from_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let word = |i: usize| u64::from_le_bytes(bytes[i * 8..i * 8 + 8].try_into().expect("eight bytes"));
         Self { device: word(0), inode: word(1), size: word(2), mtime_ns: word(3) as i64, ctime_ns: word(4) as i64 }
     }
@@ -103,7 +104,12 @@ type Table = HashMap<Stamp, Digest>;
 pub struct Facts {
     folder: PathBuf,
     tables: Mutex<BTreeMap<String, (Table, bool)>>,
+    /// What was moved out of the way and has not been told yet: from where, to where.
+    moved: Mutex<Vec<(PathBuf, PathBuf)>>,
 }
+
+/// What names of files end with that are gone in a moment, unless a process dies in that moment.
+pub(crate) const TEMPORARY: &str = ".tmp";
 
 const MAGIC: &[u8; 16] = b"assay facts 2\n\0\0";
 /// A change this soon after another may not show in the time stamp.
@@ -112,7 +118,7 @@ const RACY_NS: i64 = 1_000_000_000;
 impl Facts {
     /// Facts kept under `folder`, which is made when first written to.
     pub fn open(folder: PathBuf) -> Self {
-        Self { folder, tables: Mutex::default() }
+        Self { folder, tables: Mutex::default(), moved: Mutex::default() }
     }
 
     /// Digest of a file's content, from its stamp where it is known. `table` groups the files that are asked for together.
@@ -120,7 +126,9 @@ impl Facts {
     /// # Errors
     /// When the file cannot be read.
     pub fn file_digest(&self, table: &str, path: &Path) -> io::Result<(Stamp, Digest)> {
-        let stamp = Stamp::of(&fs::metadata(path)?);
+        let metadata = fs::metadata(path)?;
+        plain::expect_file(&metadata)?;
+        let stamp = Stamp::of(&metadata);
         if let Some(digest) = self.known(table, &stamp) {
             return Ok((stamp, digest));
         }
@@ -156,7 +164,7 @@ impl Facts {
 
     fn load(&self, table: &str) -> Table {
         const RECORD: usize = Stamp::BYTES + 32;
-        let Ok(bytes) = fs::read(self.table_path(table)) else { return Table::new() };
+        let Ok(bytes) = plain::read(&self.table_path(table)) else { return Table::new() };
         // A table that is not what was written is as good as none: what it says would be believed of files.
         let Some((seal, records)) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(32)) else {
             return Table::new();
@@ -179,12 +187,11 @@ impl Facts {
         if !tables.values().any(|(_, changed)| *changed) {
             return Ok(());
         }
-        fs::create_dir_all(&self.folder)?;
-        let now_ns = self.file_system_time_ns()?;
+        let settled_ns = self.settled_ns()?;
         for (name, (table, changed)) in tables.iter_mut().filter(|(_, t)| t.1) {
             let mut merged = self.load(name);
             merged.extend(table.iter().map(|(s, d)| (*s, *d)));
-            let mut records: Vec<_> = merged.into_iter().filter(|(s, _)| s.latest_ns() < now_ns - RACY_NS).collect();
+            let mut records: Vec<_> = merged.into_iter().filter(|(s, _)| s.latest_ns() < settled_ns).collect();
             records.sort_unstable();
             let mut body = Vec::with_capacity(records.len() * (Stamp::BYTES + 32));
             for (stamp, digest) in records {
@@ -192,19 +199,36 @@ impl Facts {
                 body.extend_from_slice(digest.as_bytes());
             }
             let bytes = [MAGIC.as_slice(), table_seal(name, &body).as_bytes(), &body].concat();
-            replace_file(&self.table_path(name), &bytes)?;
+            self.replace_file(&self.table_path(name), &bytes)?;
             *changed = false;
         }
         Ok(())
     }
 
-    /// The file system's own clock, which is the one that stamps files.
-    fn file_system_time_ns(&self) -> io::Result<i64> {
-        let probe = self.folder.join(format!(".clock.{}", std::process::id()));
-        fs::write(&probe, b"")?;
-        let stamp = Stamp::of(&fs::metadata(&probe)?);
-        fs::remove_file(&probe)?;
-        Ok(stamp.mtime_ns)
+    /// Files that last changed before this will not change again without a change of their stamps, by the file system's own
+    /// clock, which is the one that stamps files.
+    pub(crate) fn settled_ns(&self) -> io::Result<i64> {
+        fs::create_dir_all(&self.folder)?;
+        let probe = self.folder.join(format!("clock.{}{TEMPORARY}", unique("")));
+        let stamp = Stamp::of(&File::create_new(&probe)?.metadata()?);
+        let _ = fs::remove_file(&probe);
+        Ok(stamp.mtime_ns - RACY_NS)
+    }
+
+    /// Puts a file in the place of what lies there.
+    pub(crate) fn replace_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let odd = self.folder.join(plain::name_aside());
+        if plain::clear_for_file(path, &odd)? {
+            self.moved.lock().expect("no panic while locked").push((path.to_owned(), odd));
+        }
+        let aside = self.folder.join(format!("{}{TEMPORARY}", unique("")));
+        fs::write(&aside, bytes)?;
+        fs::rename(&aside, path)
+    }
+
+    /// What was in the way of facts and has been moved, since this was last asked: from where, to where.
+    pub fn take_moved(&self) -> Vec<(PathBuf, PathBuf)> {
+        std::mem::take(&mut *self.moved.lock().expect("no panic while locked"))
     }
 
     /// A result that depends on nothing but `inputs` (digests and parameters, framed by the caller): computed once, kept as bytes.
@@ -223,13 +247,13 @@ impl Facts {
         }
         let name = hasher.finish();
         let path = self.folder.join(format!("{}.memo", &name.to_string()[..32]));
-        if let Some(bytes) = fs::read(&path).ok().and_then(|sealed| checked(name, &sealed)) {
+        if let Some(bytes) = plain::read(&path).ok().and_then(|sealed| checked(name, &sealed)) {
             return Ok(bytes);
         }
         let bytes = compute()?;
         let mut sealed = memo_seal(name, &bytes).as_bytes().to_vec();
         sealed.extend_from_slice(&bytes);
-        let _ = fs::create_dir_all(&self.folder).and_then(|()| replace_file(&path, &sealed));
+        let _ = fs::create_dir_all(&self.folder).and_then(|()| self.replace_file(&path, &sealed));
         Ok(bytes)
     }
 }
@@ -248,12 +272,6 @@ fn memo_seal(name: Digest, bytes: &[u8]) -> Digest {
 fn checked(name: Digest, sealed: &[u8]) -> Option<Vec<u8>> {
     let (seal, bytes) = sealed.split_at_checked(32)?;
     (memo_seal(name, bytes).as_bytes() == seal).then(|| bytes.to_vec())
-}
-
-fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&aside, bytes)?;
-    fs::rename(&aside, path)
 }
 
 #[cfg(test)]
@@ -339,6 +357,13 @@ mod tests {
             fs::write(entry.unwrap().path(), b"damaged").unwrap();
         }
         assert_eq!(ask(b"two"), b"two");
+        // What is no file at all is moved, and told.
+        let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir_all(path.join("inside")).unwrap();
+        assert_eq!((ask(b"three"), ask(b"four")), (b"three".to_vec(), b"three".to_vec()));
+        let moved = facts.take_moved();
+        assert_eq!((moved.len(), &moved[0].0, moved[0].1.join("inside").is_dir()), (1, &path, true));
     }
 
     #[test]

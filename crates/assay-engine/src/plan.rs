@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use petgraph::Direction;
-use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::artifact::{Artifact, ArtifactFiles};
 use crate::canonical::{CanonicalError, Writer, to_canonical_json};
+use crate::digest::KeyMap;
 use crate::recipe::parameters_digest;
 use crate::step::{Context, Cost, Needs, Output, Step};
 use crate::store::{Store, Tier};
@@ -136,27 +135,46 @@ pub struct Estimate {
 
 /// A graph of steps. Acyclic by construction: a step can only name outputs that exist.
 pub struct Plan<W> {
-    /// Each after those that it depends on; an edge from every step to those whose recipes name it.
-    graph: DiGraph<Node<W>, ()>,
-    index: HashMap<StepKey, u32>,
+    /// Each after those that it depends on.
+    nodes: Vec<Node<W>>,
+    inputs: Lists,
+    index: KeyMap<u32>,
     /// Places of the steps that are wanted for themselves, in the order in which they were asked for.
     targets: Vec<u32>,
-    is_target: HashSet<u32>,
-    /// Lists of places in the experiment that many steps share.
-    places: HashSet<Arc<[WrittenAt]>>,
+    /// Whether each step is among them.
+    is_target: Vec<bool>,
     writer: Writer,
 }
 
 impl<W> Default for Plan<W> {
     fn default() -> Self {
         Self {
-            graph: DiGraph::new(),
-            index: HashMap::new(),
+            nodes: Vec::new(),
+            inputs: Lists::default(),
+            index: KeyMap::default(),
             targets: Vec::new(),
-            is_target: HashSet::new(),
-            places: HashSet::new(),
+            is_target: Vec::new(),
             writer: Writer::default(),
         }
+    }
+}
+
+/// One list of places for each step, all in one table.
+#[derive(Default)]
+pub(crate) struct Lists {
+    ends: Vec<u32>,
+    places: Vec<u32>,
+}
+
+impl Lists {
+    fn push(&mut self, places: impl IntoIterator<Item = u32>) {
+        self.places.extend(places);
+        self.ends.push(self.places.len() as u32);
+    }
+
+    pub(crate) fn of(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        self.places[start as usize..self.ends[at] as usize].iter().map(|place| *place as usize)
     }
 }
 
@@ -172,43 +190,37 @@ impl<W: 'static> Plan<W> {
         &mut self,
         label: impl Into<String>,
         step: S,
-        written_at: Vec<WrittenAt>,
+        written_at: impl Into<Arc<[WrittenAt]>>,
     ) -> Result<Output<S::Output>, CanonicalError> {
         let (text, inputs) = self.writer.write(&Recipe { kind: S::KIND, version: S::VERSION, step: &step })?;
         let key = StepKey(Digest::of(text.as_bytes()));
         let label = label.into();
         if let Some(at) = self.index.get(&key) {
-            let node = &mut self.graph[NodeIndex::new(*at as usize)];
+            let node = &mut self.nodes[*at as usize];
             if node.label != label && !node.also.contains(&label) {
                 node.also.push(label);
             }
         } else {
-            let inputs: Vec<u32> = inputs.iter().map(|input| self.index[input]).collect();
-            let written_at = self.shared(written_at);
-            let step = Box::new(step);
-            let at = self.graph.add_node(Node { key, kind: S::KIND, label, also: Vec::new(), written_at, step });
-            // The last edge is the first to be told, so that inputs are told in the order of the recipe.
-            for input in inputs.into_iter().rev() {
-                self.graph.add_edge(NodeIndex::new(input as usize), at, ());
-            }
-            self.index.insert(key, at.index() as u32);
+            let at = self.nodes.len() as u32;
+            self.inputs.push(inputs.iter().map(|input| self.index[input]));
+            let (written_at, step) = (written_at.into(), Box::new(step));
+            self.nodes.push(Node { key, kind: S::KIND, label, also: Vec::new(), written_at, step });
+            self.is_target.push(false);
+            self.index.insert(key, at);
         }
         Ok(Output::new(S::KIND, key))
     }
 
-    fn shared(&mut self, places: Vec<WrittenAt>) -> Arc<[WrittenAt]> {
-        if let Some(known) = self.places.get(&places[..]) {
-            return Arc::clone(known);
-        }
-        let places: Arc<[WrittenAt]> = places.into();
-        self.places.insert(Arc::clone(&places));
-        places
+    /// Makes room for `more` steps, so that a large plan is not copied while it grows.
+    pub fn reserve(&mut self, more: usize) {
+        self.nodes.reserve(more);
+        self.index.reserve(more);
     }
 
     /// Marks a step as one whose result is wanted for itself.
     pub fn want<T>(&mut self, output: &Output<T>) {
         let at = self.index[&output.key()];
-        if self.is_target.insert(at) {
+        if !std::mem::replace(&mut self.is_target[at as usize], true) {
             self.targets.push(at);
         }
     }
@@ -217,12 +229,32 @@ impl<W: 'static> Plan<W> {
     pub fn want_all<'o, T: 'o>(&mut self, outputs: impl IntoIterator<Item = &'o Output<T>>) {
         outputs.into_iter().for_each(|output| self.want(output));
     }
+
+    /// Drops the steps that nothing wanted needs.
+    pub fn keep_needed(&mut self) {
+        let needed = self.reached(|_| true);
+        if needed.iter().all(|needed| *needed) {
+            return;
+        }
+        let old = std::mem::take(self);
+        let mut place = vec![0; old.len()];
+        for (at, node) in old.nodes.into_iter().enumerate() {
+            if needed[at] {
+                place[at] = self.nodes.len() as u32;
+                self.index.insert(node.key, place[at]);
+                self.inputs.push(old.inputs.of(at).map(|input| place[input]));
+                self.nodes.push(node);
+                self.is_target.push(old.is_target[at]);
+            }
+        }
+        self.targets = old.targets.iter().map(|at| place[*at as usize]).collect();
+    }
 }
 
 impl<W> Plan<W> {
     /// Number of steps.
     pub fn len(&self) -> usize {
-        self.graph.node_count()
+        self.nodes.len()
     }
 
     /// Whether there is no step.
@@ -232,8 +264,7 @@ impl<W> Plan<W> {
 
     /// All steps, each after those that it depends on.
     pub fn nodes(&self) -> impl Iterator<Item = &Node<W>> {
-        // Indices rise along every edge, since a step is added after its inputs.
-        self.graph.node_weights()
+        self.nodes.iter()
     }
 
     /// The step with this key.
@@ -246,7 +277,7 @@ impl<W> Plan<W> {
     }
 
     pub(crate) fn at(&self, at: usize) -> &Node<W> {
-        &self.graph[NodeIndex::new(at)]
+        &self.nodes[at]
     }
 
     pub(crate) fn targets(&self) -> impl Iterator<Item = usize> {
@@ -254,12 +285,36 @@ impl<W> Plan<W> {
     }
 
     pub(crate) fn inputs_of(&self, at: usize) -> impl Iterator<Item = usize> {
-        self.graph.neighbors_directed(NodeIndex::new(at), Direction::Incoming).map(NodeIndex::index)
+        self.inputs.of(at)
     }
 
-    /// Steps whose recipes name this one.
-    pub(crate) fn users_of(&self, at: usize) -> impl Iterator<Item = usize> {
-        self.graph.neighbors_directed(NodeIndex::new(at), Direction::Outgoing).map(NodeIndex::index)
+    pub(crate) fn is_target(&self, at: usize) -> bool {
+        self.is_target[at]
+    }
+
+    /// For each step, those whose recipes name it.
+    pub(crate) fn users(&self) -> Lists {
+        let mut users = vec![Vec::new(); self.len()];
+        for at in 0..self.len() {
+            self.inputs_of(at).for_each(|input| users[input].push(at as u32));
+        }
+        let mut lists = Lists::default();
+        users.into_iter().for_each(|users| lists.push(users));
+        lists
+    }
+
+    /// The targets for which `is_asked`, and the inputs for which it is, and theirs.
+    fn reached(&self, is_asked: impl Fn(usize) -> bool) -> Vec<bool> {
+        let mut reached = vec![false; self.len()];
+        for target in self.targets() {
+            reached[target] = is_asked(target);
+        }
+        for at in (0..self.len()).rev() {
+            if reached[at] {
+                self.inputs_of(at).for_each(|input| reached[input] |= is_asked(input));
+            }
+        }
+        reached
     }
 
     /// How each step stands with the store, in the order of [`nodes`](Self::nodes). Opens no device and reads no artifact.
@@ -272,24 +327,27 @@ impl<W> Plan<W> {
     }
 
     /// Which steps are in the store.
-    pub(crate) fn present(&self, store: &dyn Tier) -> anyhow::Result<Vec<bool>> {
-        let keys: Vec<_> = self.nodes().map(|node| (node.kind, node.key)).collect();
+    fn present(&self, store: &dyn Tier) -> anyhow::Result<Vec<bool>> {
+        self.present_among(store, |_| true)
+    }
+
+    /// Which steps are in the store; those that are not asked for are taken to be there.
+    pub(crate) fn present_among(
+        &self,
+        store: &dyn Tier,
+        is_asked: impl Fn(usize) -> bool,
+    ) -> anyhow::Result<Vec<bool>> {
+        let asked: Vec<usize> = (0..self.len()).filter(|at| is_asked(*at)).collect();
+        let keys: Vec<_> = asked.iter().map(|at| (self.nodes[*at].kind, self.nodes[*at].key)).collect();
         let missing = store.missing(&keys).map_err(|e| anyhow::Error::new(e).context("listing the store"))?;
-        Ok(missing.into_iter().map(|missing| !missing).collect())
+        let mut present = vec![true; self.len()];
+        asked.into_iter().zip(missing).for_each(|(at, missing)| present[at] = !missing);
+        Ok(present)
     }
 
     /// Which steps are missing and needed, by what is wanted or by what must run.
     pub(crate) fn needed(&self, present: &[bool]) -> Vec<bool> {
-        let mut needed = vec![false; self.len()];
-        for target in self.targets() {
-            needed[target] = !present[target];
-        }
-        for at in (0..self.len()).rev() {
-            if needed[at] {
-                self.inputs_of(at).for_each(|input| needed[input] |= !present[input]);
-            }
-        }
-        needed
+        self.reached(|at| !present[at])
     }
 
     fn standings(&self, store: &Store, present: &[bool], needed: &[bool]) -> Vec<StepStatus> {

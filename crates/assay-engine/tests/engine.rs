@@ -111,10 +111,18 @@ fn run(plan: &Plan<Runtime>, store: &Store, runtime: &Runtime) -> (Summary, Vec<
     let options = options();
     let listen = |event: &Event| events.lock().unwrap().push(event.clone());
     let cancel = CancelToken::default();
-    let summary =
-        Executor { plan, store, runtime, options: &options, events: &listen, found: &|_, _| {}, cancel: &cancel }
-            .run()
-            .unwrap();
+    let summary = Executor {
+        plan,
+        store,
+        runtime,
+        options: &options,
+        events: &listen,
+        headline: "length",
+        found: &|_, _, _| {},
+        cancel: &cancel,
+    }
+    .run()
+    .unwrap();
     (summary, events.into_inner().unwrap())
 }
 
@@ -231,7 +239,8 @@ fn a_cancelled_run_stops_and_the_next_one_completes() {
         runtime: &runtime,
         options: &options,
         events: &stop_at_first,
-        found: &|_, _| {},
+        headline: "length",
+        found: &|_, _, _| {},
         cancel: &cancel,
     }
     .run()

@@ -118,10 +118,18 @@ fn run(plan: &Plan<Runtime>, store: &Store, runtime: &Runtime) -> (Summary, Vec<
     };
     let listen = |event: &Event| events.lock().unwrap().push(event.clone());
     let cancel = CancelToken::default();
-    let summary =
-        Executor { plan, store, runtime, options: &options, events: &listen, found: &|_, _| {}, cancel: &cancel }
-            .run()
-            .unwrap();
+    let summary = Executor {
+        plan,
+        store,
+        runtime,
+        options: &options,
+        events: &listen,
+        headline: "length",
+        found: &|_, _, _| {},
+        cancel: &cancel,
+    }
+    .run()
+    .unwrap();
     (summary, events.into_inner().unwrap())
 }
 
@@ -308,10 +316,13 @@ fn a_collection_keeps_what_is_reached() {
     let (plan, _) = joined([1, 2, 4], 100_000);
     run(&plan, &store, &runtime);
     let live: HashSet<_> = plan.nodes().map(|n| n.key).collect();
+    let left = store.root().join("facts/clock.-1-2-3.tmp");
+    fs::write(&left, "").unwrap();
     let found = gc::find(&store, &live).unwrap();
     let garbage = gc::sweep(&store, &live).unwrap();
     assert_eq!((garbage.entries.len(), garbage.kept, &garbage.entries), (2, 5, &found.entries));
     assert_eq!(garbage.entries.iter().map(|e| e.2).sum::<u64>(), 100_006 + 300_006);
+    assert!(found.work == [left.clone()] && !left.exists());
     assert_eq!(store.entries().unwrap().len(), 5);
     assert_eq!(files(&store.root().join("steps")).len(), 10, "the large files of the others are gone");
     assert_eq!(fs::metadata(store.root().join("content/join.records")).unwrap().len(), 2 * 112);
@@ -493,4 +504,75 @@ fn a_tiny_step_is_one_small_file() {
     let all = files(store.root());
     let steps = all.iter().filter(|path| path.starts_with(store.root().join("steps"))).count();
     assert_eq!((steps, all.len() - steps), (200, 3), "besides the records, the tag and the lock");
+}
+
+/// Something that is neither a file nor a folder of a store: a folder, a link that leads nowhere or to itself, a pipe.
+#[cfg(unix)]
+fn put_odd(path: &Path, what: &str) {
+    if path.is_dir() {
+        fs::remove_dir_all(path).unwrap()
+    } else {
+        let _ = fs::remove_file(path);
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    match what {
+        "file" => fs::write(path, "odd").unwrap(),
+        "folder" => fs::create_dir_all(path.join("inside")).unwrap(),
+        "link" => std::os::unix::fs::symlink("nowhere", path).unwrap(),
+        "loop" => std::os::unix::fs::symlink(path, path).unwrap(),
+        _ => assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn odd_things_are_told_passed_over_and_healed() {
+    let (_, all) = joined([1, 2, 3], 30_000);
+    let key = all.key().to_string();
+    let prefix = format!("steps/join/{}", &key[..2]);
+    let table = &assay_engine::Digest::of(b"files of the store").to_string()[..32];
+    let files = ["folder", "link", "loop", "pipe"];
+    let folders = ["file", "link", "loop", "pipe"];
+    // Where, what, and whether the result must be made again.
+    let places = [
+        (format!("{prefix}/{key}.entry"), files, true),
+        (prefix, folders, true),
+        ("steps/join".to_owned(), folders, true),
+        (format!("work/{key}.lease"), files, true),
+        ("content/join.records".to_owned(), files, false),
+        ("work/host-1-2.live".to_owned(), files, false),
+        ("work/sweep.lock".to_owned(), files, false),
+        (format!("facts/{table}.files"), files, false),
+    ];
+    for (place, whats, is_made_again) in &places {
+        for what in whats {
+            let dir = tempfile::tempdir().unwrap();
+            let store = store(dir.path());
+            let (plan, all) = joined([1, 2, 3], 30_000);
+            run(&plan, &store, &Runtime::default());
+            if place.ends_with(".lease") || place.ends_with(".records") {
+                remove(&store, "join", all.key());
+            }
+            let path = store.root().join(place);
+            put_odd(&path, what);
+            // Who only looks goes on, and names it.
+            let store = Store::open(store.root()).unwrap();
+            let is_named = store.list().unwrap().foreign.contains(&path) || damage_in(&store) == 1;
+            assert!(is_named, "{what} at {place}");
+            gc::find(&store, &HashSet::new()).unwrap();
+            assert!(plan.survey(&store).is_ok() && store.in_progress().is_ok());
+            let (summary, events) = run(&plan, &store, &Runtime::default());
+            assert!(summary.failed.is_empty() && summary.skipped.is_empty(), "{what} at {place}: {summary:?}");
+            assert_eq!(summary.ran + summary.aliased > 0, *is_made_again || place.ends_with(".records"), "{place}");
+            let told = events.iter().any(|e| matches!(e, Event::Moved { path: p, .. } if *p == path))
+                || events.iter().any(|e| matches!(e, Event::Damaged(d) if d.file == path));
+            // Only what is in the way is moved.
+            let is_used = !place.ends_with(".live") && !place.ends_with(".files");
+            assert_eq!(told, is_used, "{what} at {place}: {events:?}");
+            assert_eq!(store.read(&all).unwrap().0.len(), 90_000);
+            assert!(run(&plan, &store, &Runtime::default()).0.ran == 0, "{what} at {place} stays");
+            gc::sweep(&store, &plan.nodes().map(|n| n.key).collect()).unwrap();
+            assert_eq!(damage_in(&store), 0);
+        }
+    }
 }

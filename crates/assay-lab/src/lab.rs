@@ -34,20 +34,24 @@ pub struct Planned {
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
     /// Warnings for a person.
     pub warnings: Vec<String>,
+    /// What was taken from where weights come from, such as the activation function of a network, the versions of datasets,
+    /// and the classes that outputs stand for, for a person.
+    pub notes: Vec<String>,
     tasks: HashMap<String, Arc<TaskData>>,
     /// The file, to find places in.
     pub document: Document,
 }
 
 impl Planned {
-    /// The contribution of each item to an evaluation; none where it keeps none, or is left out.
+    /// The contribution of each item to an evaluation: `None` when it has not been run, no rows where it keeps none or is left
+    /// out.
     ///
     /// # Errors
-    /// When the evaluation is not in the store, or damaged.
-    pub fn items(&self, cell: &PlannedCell, store: &Store) -> anyhow::Result<Vec<ItemRow>> {
+    /// When the evaluation is damaged.
+    pub fn items(&self, cell: &PlannedCell, store: &Store) -> anyhow::Result<Option<Vec<ItemRow>>> {
         match self.tasks.get(&cell.cell.task) {
             Some(data) => item_rows(cell, data, store),
-            None => Ok(Vec::new()),
+            None => Ok(Some(Vec::new())),
         }
     }
 }
@@ -86,16 +90,22 @@ impl Lab {
         let mut planner = Planner::new(&self.experiment, &facts);
         let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
         let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
-        let Finished { plan, trained, tasks, shared_images, warnings: found } = planner.finish(&cells);
+        let Finished { plan, trained, tasks, shared_images, warnings: found, notes } = planner.finish(&cells);
         let mut warnings = self.experiment.document.notes();
         warnings.extend(found);
-        if let Err(error) = facts.save() {
+        let saved = facts.save();
+        warnings.extend(
+            facts.take_moved().into_iter().map(|(path, to)| {
+                format!("{} is no part of a store; it was moved to {}", path.display(), to.display())
+            }),
+        );
+        if let Err(error) = saved {
             warnings
                 .push(format!("what was learnt of the files could not be kept ({error}); they will be hashed again"));
         }
         let document = self.experiment.document;
         if document.problems.is_empty() {
-            Ok(Planned { plan, cells, shared_images, trained, warnings, tasks, document })
+            Ok(Planned { plan, cells, shared_images, trained, warnings, notes, tasks, document })
         } else {
             Err(document.problems.into_list())
         }

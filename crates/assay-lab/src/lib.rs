@@ -14,7 +14,8 @@ mod steps;
 
 pub use lab::{Lab, Planned};
 pub use outside::{
-    DataReport, GuessReport, Labels, TensorReport, WeightsReport, check_data, convert_weights, inspect_weights,
+    ChoiceReport, DataReport, GuessReport, Labels, TensorReport, WeightsReport, check_data, convert_weights,
+    inspect_weights,
 };
 pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, split_default, tasks};
@@ -24,8 +25,8 @@ pub use results::{
     Reliability, ReliabilityBin, ResultCell, Results, SeenResults, SolverReport, Summary,
 };
 pub use spec::{
-    About, Cell, DatasetSpec, Experiment, FileWeights, Metric, ModelSpec, Normalization, OnBadImage, Polarity,
-    TaskSpec, Weights,
+    About, Cell, DatasetSpec, Experiment, FileWeights, HubWeights, Metric, ModelSpec, Normalization, OnBadImage,
+    Polarity, TaskSpec, TorchHubWeights, Weights,
 };
 pub use steps::{Runtime, TrainBackbone, WeightsArtifact};
 

@@ -189,8 +189,10 @@ impl<'s> Walk<'s> {
                 self.visit(site, inner);
             }
         }
-        if let Some(items) = value.get("items") {
-            self.visit(site, items);
+        for each in ["items", "additionalProperties"] {
+            if let Some(inner) = value.get(each).filter(|inner| inner.is_object()) {
+                self.visit(site, inner);
+            }
         }
     }
 }
@@ -314,7 +316,10 @@ fn kind(root: &Value, value: &Value) -> String {
     match resolved.get("type") {
         Some(Value::String(kind)) => match kind.as_str() {
             "array" => list_kind(root, resolved),
-            "object" => "(…)".to_owned(),
+            "object" => match resolved.get("additionalProperties").filter(|each| each.is_object()) {
+                Some(each) => format!("{{\"name\": {}}}", self::kind(root, each)),
+                None => "(…)".to_owned(),
+            },
             "boolean" => "true | false".to_owned(),
             other => other.to_owned(),
         },
@@ -443,8 +448,10 @@ mod tests {
         backbone
         backbone: ResNet(block)
         backbone: ResNet(padding)
-        backbone: ViT(positions), DinoV2(positions)
-        backbone: ViT(size), DinoV2(size), Clip(size)
+        backbone: Clip(activation), Transformer(activation)
+        backbone: Transformer(family)
+        backbone: ViT(positions), DinoV2(positions), Clip(positions), Transformer(positions)
+        backbone: ViT(size), DinoV2(size), Clip(size), Transformer(size)
         backbone: ConvNeXt(size)
         normalization
         polarity
@@ -454,12 +461,15 @@ mod tests {
         weights: Trained(method)
         weights: Trained(views)
         tasks
+        classes
         dataset
+        dataset: ImageFolder(splits), Csv(splits), Parquet(splits), Arrow(splits), WebDataset(splits), Hub(splits)
         dataset: Caltech101(list)
         image
         image: (before)
         image: (filter); image: (before): ShorterSide(…), Stretch(…)
         image: (color)
+        image: (pillow)
         image: (resize)
         metric
         on_bad_image

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use assay_stats::Stream;
 use burn::module::{Module, ModuleVisitor, Param, ParamId, RunningState};
-use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::backbone::Backbone;
 use crate::device::unopened;
 use assay_weights::{Dtype, RawTensor, TensorShape};
 
@@ -20,6 +20,8 @@ pub enum Values<'a> {
     Random(u64),
     /// Taken from these tensors, which have been audited.
     Given(&'a BTreeMap<String, RawTensor>),
+    /// Taken from these tensors, and those that are not among them drawn from a seed: a pretrained network with a new head.
+    Start(&'a BTreeMap<String, RawTensor>, u64),
 }
 
 /// Distribution that a tensor is drawn from.
@@ -45,17 +47,30 @@ pub struct Builder<'a> {
     /// Absent when the tensors are only listed.
     values: Option<Values<'a>>,
     shapes: Vec<TensorShape>,
+    /// Tells which tensors stay as they are while the others are trained.
+    frozen: Option<&'a dyn Fn(&str) -> bool>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder that makes tensors on `device`.
     pub fn new(device: &Device, values: Values<'a>) -> Self {
-        Self { device: device.clone(), values: Some(values), shapes: Vec::new() }
+        Self { device: device.clone(), values: Some(values), shapes: Vec::new(), frozen: None }
     }
 
     /// A builder that makes no tensors and opens no device: what it builds cannot compute, but tells what it needs.
     pub fn listing() -> Self {
-        Self { device: unopened(), values: None, shapes: Vec::new() }
+        Self { device: unopened(), values: None, shapes: Vec::new(), frozen: None }
+    }
+
+    /// The same builder, which freezes what `frozen` says of names of tensors and layers: it is not learnt, and batch
+    /// normalisation does not follow the batch.
+    pub fn freezing(self, frozen: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { frozen: Some(frozen), ..self }
+    }
+
+    /// Tells whether what has this name is frozen.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.is_some_and(|frozen| frozen(name))
     }
 
     /// The device on which tensors are made.
@@ -85,6 +100,10 @@ impl<'a> Builder<'a> {
         let values = match self.values? {
             Values::Given(tensors) => tensors.get(name).expect("the audit found every tensor").to_f32(),
             Values::Random(seed) => draw(name, shape.iter().product(), init, seed),
+            Values::Start(tensors, seed) => match tensors.get(name) {
+                Some(tensor) => tensor.to_f32(),
+                None => draw(name, shape.iter().product(), init, seed),
+            },
         };
         Some(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }
@@ -109,7 +128,9 @@ impl<'a> Builder<'a> {
         let tensor = self.tensor(name, lead, shape, init);
         let id = self.next_id();
         match tensor {
-            Some(tensor) if self.device.is_autodiff() => Param::initialized(id, tensor.require_grad()),
+            Some(tensor) if self.device.is_autodiff() && !self.is_frozen(name) => {
+                Param::initialized(id, tensor.require_grad())
+            }
             Some(tensor) => Param::initialized(id, tensor),
             // Made when it is first asked for, which nobody does of a network that is only listed.
             None => {
@@ -119,18 +140,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The batch normalisation called `name` of so many channels; `None` when tensors are only listed.
-    pub fn batch_norm(&mut self, name: &str, channels: usize) -> Option<BatchNorm> {
-        let gamma = self.parameter(&format!("{name}.weight"), [channels], Init::Ones);
-        let beta = self.parameter(&format!("{name}.bias"), [channels], Init::Zeros);
-        let running_mean = self.statistic(&format!("{name}.running_mean"), channels, Init::Zeros);
-        let running_var = self.statistic(&format!("{name}.running_var"), channels, Init::Ones);
-        let (running_mean, running_var) = (running_mean?, running_var?);
-        let norm = BatchNormConfig::new(channels).init(&self.device);
-        Some(BatchNorm { gamma, beta, running_mean, running_var, ..norm })
-    }
-
-    fn statistic(&mut self, name: &str, length: usize, init: Init) -> Option<RunningState<Tensor<1>>> {
+    /// A statistic that is not learnt but kept beside the parameters; `None` when tensors are only listed.
+    pub fn statistic(&mut self, name: &str, length: usize, init: Init) -> Option<RunningState<Tensor<1>>> {
         let tensor = self.tensor(name, &[], [length], init);
         let id = self.next_id();
         tensor.map(|tensor| RunningState::with_id(id, tensor))
@@ -156,6 +167,13 @@ fn draw(name: &str, count: usize, init: Init, seed: u64) -> Vec<f32> {
     }
 }
 
+/// The tensors of a backbone as they are drawn from a seed.
+pub fn random_tensors(backbone: &Backbone, seed: u64, device: &Device) -> BTreeMap<String, RawTensor> {
+    let mut builder = Builder::new(device, Values::Random(seed));
+    let net = backbone.build(&mut builder);
+    net.map(|net| collect(&net, &builder.by_id())).unwrap_or_default()
+}
+
 /// Reads all parameters and statistics of a module back as named tensors.
 pub fn collect<M: Module>(module: &M, known: &BTreeMap<u64, TensorShape>) -> BTreeMap<String, RawTensor> {
     struct Collector<'a> {
@@ -177,7 +195,7 @@ pub fn collect<M: Module>(module: &M, known: &BTreeMap<u64, TensorShape>) -> BTr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::Backbone;
+    use crate::batch_norm::BatchNorm;
 
     #[test]
     fn what_is_listed_is_not_made() {
@@ -185,7 +203,7 @@ mod tests {
         // More than any memory holds.
         let weight = builder.squeezed("weight", &[1], [1 << 30, 1 << 30], Init::Ones);
         assert!(!weight.is_initialized());
-        assert!(builder.batch_norm("bn", 1 << 40).is_none());
+        assert!(BatchNorm::build(&mut builder, "bn", 1 << 40, 1e-5).is_none());
         let listed: Vec<_> = builder.shapes().iter().map(|t| (t.name.as_str(), t.shape.len())).collect();
         let statistics = ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"].map(|name| (name, 1));
         assert_eq!(listed, [[("weight", 3)].as_slice(), &statistics].concat());

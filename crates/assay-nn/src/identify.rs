@@ -21,6 +21,8 @@ pub fn identify(checkpoint: &Checkpoint) -> Option<Guess> {
     let filter = TensorFilter::default();
     let mut candidates = Backbone::known();
     candidates.extend(conv4(checkpoint));
+    candidates.extend(Backbone::transformers_in(checkpoint));
+    candidates.extend(Backbone::inferred(checkpoint));
     let measured = candidates.into_iter().map(|backbone| {
         let wanted = backbone.wanted();
         let present = coverage(checkpoint, &filter, &wanted);

@@ -1,13 +1,15 @@
 //! The layers that backbones are made of, built by name and foldable for inference.
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::{BatchNorm, LayerNorm, LayerNormConfig};
-use burn::tensor::module::{conv2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::nn::{LayerNorm, LayerNormConfig};
+use burn::tensor::activation::{hard_sigmoid, hard_swish, relu, sigmoid, silu};
+use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
 use burn::tensor::{Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::batch_norm::BatchNorm;
 use crate::builder::{Builder, Init};
 
 /// Padding of the edges of images before convolutions and pools, which differs between libraries where a layer moves by
@@ -40,6 +42,8 @@ pub struct ConvSpec {
     pub bias: bool,
     /// Zeros around the input.
     pub edges: Edges,
+    /// Number that is added to the variance by the batch normalisation after it.
+    pub epsilon: f64,
     /// Distribution that the weights are drawn from.
     pub init: fn(fan_in: usize, fan_out: usize) -> Init,
 }
@@ -55,6 +59,7 @@ impl ConvSpec {
             groups: 1,
             bias: false,
             edges: Edges::Half,
+            epsilon: 1e-5,
             init: |_, fan_out| Init::Kaiming(fan_out),
         }
     }
@@ -67,6 +72,8 @@ pub enum Edges {
     None,
     /// Half the kernel on every side.
     Half,
+    /// So many on every side.
+    Fixed(usize),
     /// TensorFlow's `SAME`.
     Same,
 }
@@ -88,6 +95,7 @@ impl Edges {
     fn of(self, size: usize, kernel: usize, stride: usize) -> (usize, usize) {
         match self {
             Self::None => (0, 0),
+            Self::Fixed(zeros) => (zeros, zeros),
             Self::Half => (kernel / 2, kernel / 2),
             Self::Same => {
                 let total = ((size.div_ceil(stride) - 1) * stride + kernel).saturating_sub(size);
@@ -112,7 +120,7 @@ pub struct Conv {
 impl Conv {
     /// Builds the convolution called `name`.
     pub fn build(builder: &mut Builder<'_>, name: &str, spec: ConvSpec) -> Self {
-        let ConvSpec { channels: [input, output], kernel, stride, dilation, groups, bias, edges, init } = spec;
+        let ConvSpec { channels: [input, output], kernel, stride, dilation, groups, bias, edges, init, .. } = spec;
         let fan_in = input / groups * kernel * kernel;
         let shape = [output, input / groups, kernel, kernel];
         let init = init(fan_in, output / groups * kernel * kernel);
@@ -143,9 +151,9 @@ pub struct ConvBn {
 impl ConvBn {
     /// Builds the convolution called `conv` and the normalisation called `bn`.
     pub fn build(builder: &mut Builder<'_>, conv: &str, bn: &str, spec: ConvSpec) -> Self {
-        let output = spec.channels[1];
+        let ([_, output], epsilon) = (spec.channels, spec.epsilon);
         let conv = Conv::build(builder, conv, spec);
-        Self { conv, bn: builder.batch_norm(bn, output) }
+        Self { conv, bn: BatchNorm::build(builder, bn, output, epsilon) }
     }
 
     /// B × C × H × W → B × C' × H' × W'
@@ -177,6 +185,78 @@ impl ConvBn {
             Param::initialized(ParamId::new(), Tensor::from_data(TensorData::new(weight, shape), &device));
         self.conv.bias =
             Some(Param::initialized(ParamId::new(), Tensor::from_data(TensorData::new(bias, [channels]), &device)));
+    }
+}
+
+/// Function that is applied to each number between layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// The larger of x and 0.
+    Relu,
+    /// x cut to 0…6.
+    Relu6,
+    /// x · sigmoid(x).
+    Silu,
+    /// x · (x cut to −3…3, plus 3) / 6.
+    HardSwish,
+}
+
+impl Activation {
+    /// The function of each number.
+    pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Relu => relu(x),
+            Self::Relu6 => x.clamp(0.0, 6.0),
+            Self::Silu => silu(x),
+            Self::HardSwish => hard_swish(x),
+        }
+    }
+}
+
+/// Parameters of a [`SqueezeExcite`].
+#[derive(Clone, Copy, Debug)]
+pub struct SqueezeSpec {
+    /// Channels of the map, and those between the two layers.
+    pub channels: [usize; 2],
+    /// Names of the two layers.
+    pub names: [&'static str; 2],
+    /// Function between the layers.
+    pub activation: Activation,
+    /// True if the weights come from a sigmoid of straight pieces.
+    pub is_hard: bool,
+}
+
+/// Weighs the channels of a map by two small layers that see its mean (Hu et al. 2018).
+#[derive(Module, Debug)]
+pub struct SqueezeExcite {
+    layers: [Conv; 2],
+    #[module(skip)]
+    activation: Activation,
+    is_hard: bool,
+}
+
+impl SqueezeExcite {
+    /// Builds the layers, whose names begin with `name`.
+    pub fn build(builder: &mut Builder<'_>, name: &str, spec: SqueezeSpec) -> Self {
+        let SqueezeSpec { channels: [outer, inner], names: [first, second], activation, is_hard } = spec;
+        let mut conv = |part: &str, input, output| {
+            Conv::build(
+                builder,
+                &format!("{name}.{part}"),
+                ConvSpec { bias: true, ..ConvSpec::new(input, output, 1, 1) },
+            )
+        };
+        let layers = [conv(first, outer, inner), conv(second, inner, outer)];
+        Self { layers, activation, is_hard }
+    }
+
+    /// B × C × H × W → B × C × H × W
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [b, c, _, _] = x.dims();
+        let mean = global_average_pool(x.clone()).reshape([b, c, 1, 1]);
+        let weights = self.layers[1].forward(self.activation.apply(self.layers[0].forward(mean)));
+        let weights = if self.is_hard { hard_sigmoid(weights, 1.0 / 6.0, 0.5) } else { sigmoid(weights) };
+        x * weights
     }
 }
 
@@ -234,6 +314,32 @@ pub fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, edges: Edges) -> Ten
     options.stride = [stride, stride];
     options.padding = [height, width].map(|size| edges.of(size, kernel, stride));
     max_pool2d(x, options)
+}
+
+/// Means of windows of 2×2 pixels, two apart: the last row and column of an odd size are left out, or, rounding up, windows
+/// of their own.
+pub fn halve(x: Tensor<4>, rounds_up: bool) -> Tensor<4> {
+    let mut options = AvgPoolOptions::new([2, 2]);
+    options.ceil_mode = rounds_up;
+    options.count_include_pad = false;
+    avg_pool2d(x, options)
+}
+
+/// Every second pixel after a binomial filter of 3×3, edges mirrored (Zhang 2019).
+pub fn blur(x: Tensor<4>) -> Tensor<4> {
+    const TAPS: [f32; 3] = [0.25, 0.5, 0.25];
+    let channels = x.dims()[1];
+    let filter: Vec<f32> = TAPS.iter().flat_map(|row| TAPS.map(|column| row * column)).collect();
+    let filter = Tensor::<4>::from_data(TensorData::new(filter, [1, 1, 3, 3]), &x.device());
+    let options = ConvOptions { stride: [2; 2], padding: [(0, 0); 2], dilation: [1; 2], groups: channels };
+    conv2d(x.pad([(1, 1), (1, 1)], PadMode::Reflect), filter.expand([channels, 1, 3, 3]), None, options)
+}
+
+/// `wanted` channels as the nearest multiple of `unit`, not below `least` of what is wanted: `_make_divisible` of torchvision
+/// and timm.
+pub fn divisible(wanted: f64, unit: usize, least: f64) -> usize {
+    let rounded = ((wanted + unit as f64 / 2.0) as usize / unit * unit).max(unit);
+    if (rounded as f64) < least * wanted { rounded + unit } else { rounded }
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ pub const FORWARD: u32 = 1;
 ///
 /// * 1 – Burn 0.22.1; Adam with L2 decay in the gradient, learning rate on a cosine to zero; initial weights from a stream of
 ///   `assay-stats` for each tensor.
-pub const TRAINING: u32 = 1;
+/// * 2 – batch normalisation keeps the unbiased variance of the batch, as torch does; weights of heads are D' × D.
+pub const TRAINING: u32 = 2;
 
 mod backbone;
+mod batch_norm;
 mod builder;
 pub mod device;
 mod extract;
@@ -27,14 +29,16 @@ mod layers;
 mod train;
 
 pub use assay_weights::{
-    AuditError, Checkpoint, CheckpointError, Dtype, Found, Naming, RawTensor, TensorFilter, TensorShape, Wanted,
-    select, to_safetensors,
+    AuditError, Checkpoint, CheckpointError, Choice, Choices, Dtype, Found, Naming, RawTensor, TensorFilter,
+    TensorShape, Unfit, Wanted, choices, find, select, to_safetensors,
 };
 pub use backbone::{
-    Backbone, CONV4_WIDTH, Clip, Conv4, ConvNeXt, ConvNeXtSize, DinoV2, FeaturePoint, MobileNetV2, Net, Pool,
-    Positions, ResNet, ResNetBlock, StageInfo, ViT, ViTSize,
+    Activation, Antialias, Backbone, CONV4_WIDTH, Clip, ClipResNet, ClipResNetSize, Config, Conv4, ConvNeXt,
+    ConvNeXtSize, ConvNeXtV2, DenseNet, DinoV2, EfficientNet, EfficientNetSize, Family, FeaturePoint, Library, MobileNetV2,
+    MobileNetV3, MobileNetV3Size, Net, Origin, Pool, Positions, RegNet, RegNetSize, ResNet, ResNetBlock, ResNetStem,
+    Settled, Shortcut, StageInfo, StrideIn, Swin, SwinSize, SwinV2, Transformer, Unsaid, Vgg, ViT, ViTSize,
 };
-pub use builder::{Builder, Values};
+pub use builder::{Builder, Values, random_tensors};
 pub use extract::{Extractor, extract};
 pub use heads::{
     Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, few_shot_accuracies, knn_predictions,
@@ -43,4 +47,7 @@ pub use heads::{
 pub use identify::{Guess, identify};
 pub use input::{ImageSize, InputSpec, Range};
 pub use layers::Padding;
-pub use train::{Batch, Checkpoints, Loss, TrainError, TrainSpec, Trained, TrainingHooks, from_safetensors, train};
+pub use train::{
+    Answers, Batch, Checkpoints, Decay, Groups, Objective, Optimizer, Schedule, Scope, TrainError, TrainSpec, Trained,
+    TrainingHooks, from_safetensors, train,
+};

@@ -66,7 +66,8 @@ fn what_only_pretraining_needs_is_passed_over() {
         r#"{ "ViT": { "size": { "Custom": { "width": 24, "depth": 1, "heads": 3 } }, "patch": 8, "trained_at": 32 } }"#;
     let backbone: Backbone = serde_json::from_str(spec).unwrap();
     let wanted = backbone.wanted();
-    let mut checkpoint = Checkpoint { format: "test", container: None, tensors: hashed_tensors(&backbone) };
+    let mut checkpoint =
+        Checkpoint { format: "test", container: None, tensors: hashed_tensors(&backbone), unread: Default::default() };
     let extra = checkpoint.tensors["norm.weight"].clone();
     for name in ["mask_token", "decoder_embed.weight", "decoder_blocks.0.norm1.weight", "head.weight"] {
         checkpoint.tensors.insert(name.to_owned(), extra.clone());
@@ -80,7 +81,7 @@ fn what_only_pretraining_needs_is_passed_over() {
 
 #[test]
 fn layers_and_pools_that_a_backbone_does_not_have_are_refused() {
-    let vit = Backbone::known().into_iter().find(|b| b.name() == "ViT").unwrap();
+    let vit: Backbone = serde_json::from_str(r#"{"ViT": {"size": "Small"}}"#).unwrap();
     let refused = |backbone: &Backbone, layer: Option<&str>, pool| backbone.point(layer, pool).unwrap_err();
     assert!(refused(&Backbone::ResNet50, Some("layer5"), None).contains("layer1 to layer4"));
     assert!(refused(&Backbone::ResNet50, Some("block1"), None).contains("layer1 to layer4"));
@@ -88,7 +89,22 @@ fn layers_and_pools_that_a_backbone_does_not_have_are_refused() {
     assert!(refused(&Backbone::ResNet20, None, Some(Pool::Flat)).contains("as it pools them"));
     assert!(refused(&vit, Some("block13"), None).contains("block1 to block12"));
     assert!(refused(&vit, None, Some(Pool::GeM { p: 0.0 })).contains("from 0.1 to 100"));
+    assert!(refused(&vit, Some("last13"), None).contains("`last1` to `last12`"));
+    assert!(refused(&vit, Some("last"), None).contains("12 blocks"));
+    assert!(refused(&Backbone::ResNet50, Some("last2"), None).contains("layer1 to layer4"));
+    assert!(refused(&vit, None, Some(Pool::Attention)).contains("no attention pool"));
+    let family = |name: &str| -> Backbone {
+        serde_json::from_str(&format!(r#"{{"Transformer": {{"family": "{name}", "size": "Base"}}}}"#)).unwrap()
+    };
+    assert!(refused(&family("SigLip"), None, Some(Pool::Cls)).contains("no class token"));
+    assert!(refused(&family("SigLip"), Some("block3"), None).contains("name another `pool`"));
+    assert!(family("Beit").point(None, Some(Pool::Cls)).is_ok());
+    let beit = family("Beit").size_problem(ImageSize::square(256)).unwrap();
+    assert!(beit.contains("images of 224×224 alone"), "{beit}");
     // The end of a network is the same features, however it is written.
+    assert!(vit.point(Some("last1"), None).unwrap().is_end());
+    assert!(!vit.point(Some("last1 raw"), None).unwrap().is_end());
+    assert!(!vit.point(Some("block12 raw"), None).unwrap().is_end());
     assert!(Backbone::ResNet50.point(Some("layer4"), Some(Pool::Gap)).unwrap().is_end());
     assert!(vit.point(Some("block12"), Some(Pool::Cls)).unwrap().is_end());
 }

@@ -1,7 +1,11 @@
-//! The closed list of what a pickle may name, and what calling it gives.
+//! The closed list of what a pickle may name and have called, and what calling it gives.
+//!
+//! Any other name stands for itself: it is kept as [`Object::Global`], and what calling it would have made as [`Object::Foreign`],
+//! which says by whom it was made and nothing more. So the tensors of a file can be read though there are objects of other
+//! libraries beside them, and whoever needs one of these can say what it is.
 
 use crate::machine::Machine;
-use crate::value::{ArrayState, Id, Object, View};
+use crate::value::{Id, Object, View};
 use crate::{PickleError, Reading, damaged};
 
 /// Function or class that a pickle may name.
@@ -9,6 +13,14 @@ use crate::{PickleError, Reading, damaged};
 pub(crate) enum Callable {
     /// `torch._utils._rebuild_tensor`, `_rebuild_tensor_v2`
     RebuildTensor,
+    /// `torch._utils._rebuild_tensor_v3`, which names the type of the numbers besides the storage.
+    RebuildTyped,
+    /// `torch._tensor._rebuild_from_type_v2`: a function, the class of its result, its arguments and attributes.
+    RebuildAs,
+    /// `torch.Tensor`, `torch.nn.Parameter`: classes whose objects are their numbers.
+    TensorClass,
+    /// A type of numbers, such as `torch.float32`.
+    Type(&'static str),
     /// A function that gives its first argument: `torch._utils._rebuild_parameter`, `torch.Size`.
     First,
     /// `collections.OrderedDict`, `defaultdict`; Haiku's mappings.
@@ -19,6 +31,8 @@ pub(crate) enum Callable {
     NewNamed,
     /// The type of a storage's elements, such as `f32`.
     Storage(&'static str),
+    /// The type of a storage whose elements are not read, and their bytes.
+    OtherStorage(&'static str, u8),
     /// `numpy.core.multiarray._reconstruct`
     NewArray,
     /// `numpy.core.numeric._frombuffer`: how protocol 5 writes arrays.
@@ -36,23 +50,60 @@ pub(crate) enum Callable {
 /// Fields of the experiment state in the checkpoints of BYOL (Grill et al. 2020), as its authors' code declares them.
 const BYOL_STATE: &[&str] = &["online_params", "target_params", "online_state", "target_state", "opt_state"];
 
+/// Modules and functions that no checkpoint needs and that run commands or code where Python loads the file: a pickle that names
+/// one is refused as a whole, so that its reader learns what it is.
+const ATTACKS: [(&str, &str); 17] = [
+    ("os", ""),
+    ("posix", ""),
+    ("nt", ""),
+    ("subprocess", ""),
+    ("socket", ""),
+    ("shutil", ""),
+    ("pty", ""),
+    ("runpy", ""),
+    ("webbrowser", ""),
+    ("ctypes", ""),
+    ("commands", ""),
+    ("builtins", "eval"),
+    ("builtins", "exec"),
+    ("builtins", "compile"),
+    ("builtins", "__import__"),
+    ("builtins", "open"),
+    ("importlib", ""),
+];
+
+/// Tells whether a name is on the list of [`ATTACKS`].
+pub(crate) fn is_attack(module: &str, name: &str) -> bool {
+    let module = if module == "__builtin__" { "builtins" } else { module };
+    // `os.path` and the like; functions of classes such as `PathLike` are named by their own module.
+    let root = module.split('.').next().unwrap_or_default();
+    ATTACKS.iter().any(|(from, what)| if what.is_empty() { *from == root } else { *from == module && *what == name })
+}
+
 pub(crate) fn callable(module: &str, name: &str) -> Option<Callable> {
     Some(match (module, name) {
         ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Callable::RebuildTensor,
-        ("torch._utils", "_rebuild_parameter") | ("torch", "Size") => Callable::First,
+        ("torch._utils", "_rebuild_tensor_v3") => Callable::RebuildTyped,
+        ("torch._tensor" | "torch.tensor", "_rebuild_from_type" | "_rebuild_from_type_v2") => Callable::RebuildAs,
+        ("torch", "Tensor") | ("torch.nn.parameter", "Parameter" | "Buffer") | ("torch._tensor", "Tensor") => {
+            Callable::TensorClass
+        }
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") | ("torch", "Size") => Callable::First,
         ("collections", "OrderedDict" | "defaultdict")
         | ("haiku._src.data_structures", "FlatMapping" | "FlatMap" | "frozendict") => Callable::Dict,
         ("byol.byol_experiment" | "byol_experiment", "_ByolExperimentState") => Callable::Named(BYOL_STATE),
-        ("torch", "DoubleStorage") => Callable::Storage("f64"),
-        ("torch", "FloatStorage") => Callable::Storage("f32"),
-        ("torch", "HalfStorage") => Callable::Storage("f16"),
-        ("torch", "BFloat16Storage") => Callable::Storage("bf16"),
-        ("torch", "LongStorage") => Callable::Storage("i64"),
-        ("torch", "IntStorage") => Callable::Storage("i32"),
-        ("torch", "ShortStorage") => Callable::Storage("i16"),
-        ("torch", "CharStorage") => Callable::Storage("i8"),
-        ("torch", "ByteStorage") => Callable::Storage("u8"),
-        ("torch", "BoolStorage") => Callable::Storage("bool"),
+        ("torch", storage) if storage.ends_with("Storage") => torch_storage(storage)?,
+        ("torch.storage", "UntypedStorage") => Callable::OtherStorage("bytes", 1),
+        ("torch", "float64" | "double") => Callable::Type("f64"),
+        ("torch", "float32" | "float") => Callable::Type("f32"),
+        ("torch", "float16" | "half") => Callable::Type("f16"),
+        ("torch", "bfloat16") => Callable::Type("bf16"),
+        ("torch", "int64" | "long") => Callable::Type("i64"),
+        ("torch", "int32" | "int") => Callable::Type("i32"),
+        ("torch", "int16" | "short") => Callable::Type("i16"),
+        ("torch", "int8") => Callable::Type("i8"),
+        ("torch", "uint8") => Callable::Type("u8"),
+        ("torch", "bool") => Callable::Type("bool"),
         ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Callable::NewArray,
         ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Callable::ArrayOfBuffer,
         ("jax._src.array", "_reconstruct_array")
@@ -61,7 +112,7 @@ pub(crate) fn callable(module: &str, name: &str) -> Option<Callable> {
         ("dill._dill" | "dill.dill", "_create_namedtuple") => Callable::NewNamed,
         ("numpy", "dtype") => Callable::Dtype,
         ("_codecs", "encode") => Callable::Encode,
-        ("torch", "device" | "float32" | "float16" | "bfloat16" | "float64" | "int64" | "int32")
+        ("torch", "device")
         | ("argparse", "Namespace")
         | ("numpy", "ndarray")
         | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
@@ -78,6 +129,29 @@ pub(crate) fn callable(module: &str, name: &str) -> Option<Callable> {
     })
 }
 
+fn torch_storage(name: &str) -> Option<Callable> {
+    Some(match name {
+        "DoubleStorage" => Callable::Storage("f64"),
+        "FloatStorage" => Callable::Storage("f32"),
+        "HalfStorage" => Callable::Storage("f16"),
+        "BFloat16Storage" => Callable::Storage("bf16"),
+        "LongStorage" => Callable::Storage("i64"),
+        "IntStorage" => Callable::Storage("i32"),
+        "ShortStorage" => Callable::Storage("i16"),
+        "CharStorage" => Callable::Storage("i8"),
+        "ByteStorage" => Callable::Storage("u8"),
+        "BoolStorage" => Callable::Storage("bool"),
+        "ComplexFloatStorage" => Callable::OtherStorage("complex numbers", 8),
+        "ComplexDoubleStorage" => Callable::OtherStorage("complex numbers", 16),
+        "QInt8Storage" | "QUInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => {
+            Callable::OtherStorage("quantised numbers", 1)
+        }
+        "QInt32Storage" => Callable::OtherStorage("quantised numbers", 4),
+        "UntypedStorage" => Callable::OtherStorage("bytes", 1),
+        _ => return None,
+    })
+}
+
 /// numpy allows 64.
 const MAX_AXES: usize = 64;
 /// No function of the list takes more, but for those whose arguments are thrown away.
@@ -89,10 +163,14 @@ const MAX_FIELDS: usize = 64;
 impl<'b> Machine<'b> {
     /// Calls `function` with a tuple of arguments.
     pub(crate) fn call(&mut self, function: Id, arguments: Id) -> Reading<Object<'b>> {
-        let Object::Tuple(arguments) = self.object(arguments) else { return Err(damaged()) };
-        let function = match self.object(function) {
-            Object::Callable(function) => *function,
+        let Object::Tuple(arguments) = self.object(arguments) else {
+            // What another library's function made of its arguments.
+            return if self.is_unread(arguments) { Ok(Object::Foreign(function)) } else { Err(damaged()) };
+        };
+        let called = match self.object(function) {
+            Object::Callable(called) => *called,
             Object::Opaque => return Ok(Object::Opaque),
+            Object::Global(_) | Object::Foreign(_) | Object::Persistent(_) => return Ok(Object::Foreign(function)),
             Object::Fields(fields) if fields.len() == arguments.len() => {
                 let pairs: Vec<(Id, Id)> = fields.iter().copied().zip(arguments.iter().copied()).collect();
                 self.charge(pairs.len())?;
@@ -100,8 +178,8 @@ impl<'b> Machine<'b> {
             }
             _ => return Err(damaged()),
         };
-        if function == Callable::Harmless {
-            return Ok(Object::Opaque);
+        if matches!(called, Callable::Harmless | Callable::TensorClass | Callable::Type(_)) {
+            return Ok(if called == Callable::Harmless { Object::Opaque } else { Object::Foreign(function) });
         }
         if arguments.len() > MAX_ARGUMENTS {
             return Err(damaged());
@@ -114,11 +192,17 @@ impl<'b> Machine<'b> {
         });
         let (cost, arguments) = (parts.sum(), arguments.to_vec());
         self.charge(cost)?;
-        let arguments = &arguments[..];
-        match function {
+        self.make(called, function, &arguments)
+    }
+
+    /// What a function of the list makes; something foreign, where its arguments are.
+    fn make(&mut self, called: Callable, function: Id, arguments: &[Id]) -> Reading<Object<'b>> {
+        let first_unread = arguments.iter().copied().find(|id| self.is_unread(*id));
+        match called {
             Callable::NewArray => Ok(Object::Array(None)),
-            Callable::RebuildTensor => self.rebuild_tensor(arguments),
-            Callable::First => Ok(self.object(*arguments.first().ok_or_else(damaged)?).clone_shallow()?),
+            Callable::RebuildTensor | Callable::RebuildTyped => self.rebuild_tensor(called, function, arguments),
+            Callable::RebuildAs => self.rebuild_as(arguments),
+            Callable::First => Ok(self.object(*arguments.first().ok_or_else(damaged)?).clone_shallow(function)),
             Callable::Dict => match arguments.first().copied() {
                 Some(items) => self.initial_items(items),
                 None => Ok(Object::Dict(Vec::new())),
@@ -131,21 +215,21 @@ impl<'b> Machine<'b> {
             // (name, names of the fields, …)
             Callable::NewNamed => match arguments.get(1).map(|fields| self.object(*fields)) {
                 Some(Object::Tuple(fields)) if fields.len() <= MAX_FIELDS => Ok(Object::Fields(fields.clone())),
-                _ => Err(damaged()),
+                _ => Ok(Object::Foreign(function)),
             },
             // (function, its arguments, the array's state, …)
             Callable::ArrayOfState => match arguments.get(2) {
-                Some(state) => self.array_state(*state).map(Object::Array),
-                None => Err(damaged()),
+                Some(state) if !self.is_unread(*state) => self.array_state(*state),
+                _ => Ok(Object::Foreign(function)),
             },
             Callable::Dtype => match self.bytes_of(arguments.first()) {
                 Some(name) if name.len() <= MAX_DTYPE => Ok(Object::Dtype(text(name)?.to_owned())),
-                _ => Err(damaged()),
+                _ => Ok(Object::Foreign(arguments.first().copied().unwrap_or(function))),
             },
             Callable::ArrayOfBuffer => match arguments[..] {
                 [data, dtype, shape, order] => {
                     let is_fortran = self.bytes_of(Some(&order)) == Some(b"F");
-                    Ok(Object::Array(self.array(shape, dtype, is_fortran, data)?))
+                    self.array(shape, dtype, is_fortran, data)
                 }
                 _ => Err(damaged()),
             },
@@ -153,7 +237,7 @@ impl<'b> Machine<'b> {
                 let (characters, codec) = (arguments.first().copied(), arguments.get(1).copied());
                 self.encode(characters, codec)
             }
-            Callable::Named(_) | Callable::Storage(_) | Callable::Harmless => Err(damaged()),
+            _ => first_unread.map(Object::Foreign).ok_or_else(damaged),
         }
     }
 
@@ -162,8 +246,9 @@ impl<'b> Machine<'b> {
         let built = match (self.object(object), self.object(state)) {
             (Object::Array(_), Object::Tuple(_)) => {
                 let array = self.array_state(state)?;
-                self.charge(array.as_ref().map_or(0, |array| array.shape.len()))?;
-                Object::Array(array)
+                let axes = if let Object::Array(Some(array)) = &array { array.shape.len() } else { 0 };
+                self.charge(axes)?;
+                array
             }
             // (version, byte order, …)
             (Object::Dtype(dtype), Object::Tuple(state)) => {
@@ -178,21 +263,6 @@ impl<'b> Machine<'b> {
         };
         self.objects[object as usize] = built;
         Ok(())
-    }
-
-    /// (version, shape, dtype, is Fortran's order, data); absent for arrays of objects.
-    fn array_state(&self, state: Id) -> Reading<Option<Box<ArrayState>>> {
-        let Object::Tuple(state) = self.object(state) else { return Err(damaged()) };
-        let [_, shape, dtype, is_fortran, data] = state[..] else { return Err(damaged()) };
-        let Object::Bool(is_fortran) = self.object(is_fortran) else { return Err(damaged()) };
-        self.array(shape, dtype, *is_fortran, data)
-    }
-
-    fn array(&self, shape: Id, dtype: Id, is_fortran: bool, data: Id) -> Reading<Option<Box<ArrayState>>> {
-        let Object::Dtype(dtype) = self.object(dtype) else { return Err(damaged()) };
-        let is_numbers = matches!(self.object(data), Object::Bytes(_));
-        let state = ArrayState { shape: self.sizes(shape)?, dtype: dtype.clone(), is_fortran, data };
-        Ok(is_numbers.then(|| Box::new(state)))
     }
 
     /// Every character of a string as a byte.
@@ -224,7 +294,7 @@ impl<'b> Machine<'b> {
         Ok(Object::Dict(pairs))
     }
 
-    fn sizes(&self, shape: Id) -> Reading<Vec<usize>> {
+    pub(crate) fn sizes(&self, shape: Id) -> Reading<Vec<usize>> {
         let Object::Tuple(items) = self.object(shape) else { return Err(damaged()) };
         if items.len() > MAX_AXES {
             return Err(damaged());
@@ -236,19 +306,47 @@ impl<'b> Machine<'b> {
         items.iter().map(size).collect()
     }
 
-    /// `(storage, offset, size, stride, …)`, where the storage is `('storage', torch.FloatStorage, key, …)`.
-    fn rebuild_tensor(&self, arguments: &[Id]) -> Reading<Object<'b>> {
-        let [storage, offset, shape, stride, ..] = arguments[..] else { return Err(damaged()) };
+    /// `(function, class, arguments, attributes)`: a tensor with attributes is its numbers; an object of another class is what
+    /// that class makes of them.
+    fn rebuild_as(&mut self, arguments: &[Id]) -> Reading<Object<'b>> {
+        let [function, class, arguments, ..] = arguments[..] else { return Err(damaged()) };
+        let rebuilds = matches!(
+            self.object(function),
+            Object::Callable(Callable::RebuildTensor | Callable::RebuildTyped | Callable::First)
+        );
+        match self.object(class) {
+            Object::Callable(Callable::TensorClass) if rebuilds => self.call(function, arguments),
+            Object::Callable(Callable::TensorClass) => Ok(Object::Foreign(function)),
+            _ => Ok(Object::Foreign(class)),
+        }
+    }
+
+    /// `(storage, offset, size, stride, …)`, where the storage is `('storage', torch.FloatStorage, key, …)`; with the type of the
+    /// numbers in the third version.
+    fn rebuild_tensor(&self, called: Callable, function: Id, arguments: &[Id]) -> Reading<Object<'b>> {
+        let [storage, offset, shape, stride, ref rest @ ..] = arguments[..] else { return Err(damaged()) };
+        if self.is_unread(storage) {
+            return Ok(Object::Foreign(storage));
+        }
         let (Object::Persistent(id), Object::Int(offset)) = (self.object(storage), self.object(offset)) else {
             return Err(damaged());
         };
         let Object::Tuple(id) = self.object(*id) else { return Err(damaged()) };
         let [tag, kind, key, ..] = id[..] else { return Err(damaged()) };
-        let (Some(b"storage"), &Object::Callable(Callable::Storage(elements)), Some(key)) =
-            (self.bytes_of(Some(&tag)), self.object(kind), self.bytes_of(Some(&key)))
-        else {
+        let (Some(b"storage"), Some(key)) = (self.bytes_of(Some(&tag)), self.bytes_of(Some(&key))) else {
             return Err(PickleError::Refused("a storage of an unknown kind".to_owned()));
         };
+        // (…, requires gradients, hooks, type)
+        let typed = if called == Callable::RebuildTyped { *rest.get(2).ok_or_else(damaged)? } else { kind };
+        let elements = match self.object(typed) {
+            Object::Callable(Callable::Storage(elements) | Callable::Type(elements)) => *elements,
+            _ => return Ok(Object::Foreign(typed)),
+        };
+        // Metadata says that the numbers are negated or conjugated when they are read.
+        let metadata = rest.get(if called == Callable::RebuildTyped { 3 } else { 2 });
+        if metadata.is_some_and(|id| matches!(self.object(*id), Object::Dict(pairs) if !pairs.is_empty())) {
+            return Ok(Object::Foreign(function));
+        }
         let (shape, stride) = (self.sizes(shape)?, self.sizes(stride)?);
         let offset = usize::try_from(*offset).map_err(|_| damaged())?;
         if shape.len() != stride.len() || key.len() > MAX_KEY {
@@ -261,19 +359,26 @@ impl<'b> Machine<'b> {
     pub(crate) fn bytes_of(&self, id: Option<&Id>) -> Option<&[u8]> {
         if let Object::Bytes(bytes) = self.object(*id?) { Some(bytes) } else { None }
     }
+
+    /// Tells whether this stands for something that is not read.
+    pub(crate) fn is_unread(&self, id: Id) -> bool {
+        matches!(self.object(id), Object::Global(_) | Object::Foreign(_) | Object::Opaque)
+    }
 }
 
 impl Object<'_> {
-    /// A copy of something small.
-    fn clone_shallow(&self) -> Reading<Self> {
+    /// A copy of something small; of anything else, what `function` has made.
+    fn clone_shallow(&self, function: Id) -> Self {
         match self {
-            Self::Tuple(items) if items.len() > MAX_AXES => Err(damaged()),
-            Self::Tensor(_) | Self::Tuple(_) | Self::Int(_) | Self::None | Self::Opaque => Ok(self.clone()),
-            _ => Err(damaged()),
+            Self::Tuple(items) if items.len() > MAX_AXES => Self::Foreign(function),
+            Self::Tensor(_) | Self::Tuple(_) | Self::Int(_) | Self::None | Self::Opaque | Self::Foreign(_) => {
+                self.clone()
+            }
+            _ => Self::Foreign(function),
         }
     }
 }
 
-fn text(bytes: &[u8]) -> Reading<&str> {
+pub(crate) fn text(bytes: &[u8]) -> Reading<&str> {
     std::str::from_utf8(bytes).map_err(|_| damaged())
 }

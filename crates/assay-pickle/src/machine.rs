@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::constructors::callable;
+use crate::constructors::{Callable, callable, is_attack};
 use crate::value::{Id, Object, Pickle};
 use crate::{PickleError, Reading, damaged};
 
@@ -10,6 +10,8 @@ use crate::{PickleError, Reading, damaged};
 const MAX_OBJECTS: usize = 8 << 20;
 /// Number of entries that the memo may be written ahead of those that it holds; Python counts up.
 const MEMO_GAP: usize = 1 << 16;
+/// Characters that are kept of a name.
+const MAX_SHOWN: usize = 200;
 
 /// Reads one pickle from the front of `bytes`.
 ///
@@ -137,7 +139,8 @@ impl<'b> Machine<'b> {
             b'N' | 0x88 | 0x89 | b'I' | b'J' | b'K' | b'M' | b'L' | 0x8a | 0x8b | b'F' | b'G' => self.scalar(code),
             b'S' | b'T' | b'U' | b'V' | b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => self.string(code),
             b'q' | b'r' | b'p' | 0x94 | b'h' | b'j' | b'g' => self.memory(code),
-            b'c' | 0x93 | b'R' | 0x81 | 0x92 | b'b' | b'Q' | b'P' | b'i' => self.call_or_build(code),
+            b'c' | 0x93 | 0x82..=0x84 => self.name(code),
+            b'R' | 0x81 | 0x92 | b'b' | b'Q' | b'P' | b'i' | b'o' => self.call_or_build(code),
             _ => self.collection(code),
         }
     }
@@ -271,7 +274,7 @@ impl<'b> Machine<'b> {
         let list = self.top()?;
         match &mut self.objects[list as usize] {
             Object::List(list) => list.extend(items),
-            Object::Opaque => {}
+            Object::Opaque | Object::Foreign(_) => {}
             _ => return Err(damaged()),
         }
         Ok(())
@@ -281,21 +284,18 @@ impl<'b> Machine<'b> {
         let dict = self.top()?;
         match &mut self.objects[dict as usize] {
             Object::Dict(dict) => dict.extend(pairs(items)?),
-            Object::Opaque => {}
+            Object::Opaque | Object::Foreign(_) => {}
             _ => return Err(damaged()),
         }
         Ok(())
     }
 
-    fn call_or_build(&mut self, code: u8) -> Reading<()> {
+    /// The name of a function or a class.
+    fn name(&mut self, code: u8) -> Reading<()> {
         match code {
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.global(module, name)
-            }
-            b'i' => {
-                let (module, name) = (self.line()?, self.line()?);
-                Err(PickleError::Refused(format!("{module}.{name}")))
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
@@ -304,15 +304,45 @@ impl<'b> Machine<'b> {
                     _ => Err(damaged()),
                 };
                 let (module, name) = (part(module)?, part(name)?);
+                self.charge(module.len() + name.len())?;
                 self.global(&module, &name)
             }
+            // A number that a program has agreed upon with itself.
+            _ => {
+                self.take(1 << (code - 0x82))?;
+                self.push(Object::Global("an extension of copyreg".into()))
+            }
+        }
+    }
+
+    fn call_or_build(&mut self, code: u8) -> Reading<()> {
+        match code {
+            // Objects of Python 2: a name and arguments, or a class and arguments, after a mark.
+            b'i' | b'o' => {
+                let named = if code == b'i' {
+                    self.name(b'c')?;
+                    Some(self.pop()?)
+                } else {
+                    None
+                };
+                let arguments = self.pop_mark()?;
+                let class = named.or(arguments.first().copied()).ok_or_else(damaged)?;
+                let made = match self.object(class) {
+                    Object::Callable(Callable::Harmless) | Object::Opaque => Object::Opaque,
+                    _ => Object::Foreign(class),
+                };
+                self.push(made)
+            }
             b'R' | 0x81 | 0x92 => {
-                if code == 0x92 {
-                    // Arguments by name.
-                    self.pop()?;
-                }
+                // Arguments by name.
+                let named = if code == 0x92 { Some(self.pop()?) } else { None };
                 let (arguments, function) = (self.pop()?, self.pop()?);
-                let made = self.call(function, arguments)?;
+                let is_plain =
+                    named.is_none_or(|id| matches!(self.object(id), Object::Dict(pairs) if pairs.is_empty()));
+                let is_known =
+                    matches!(self.object(function), Object::Callable(called) if *called != Callable::Harmless);
+                let made =
+                    if is_known && !is_plain { Object::Foreign(function) } else { self.call(function, arguments)? };
                 self.push(made)
             }
             b'b' => {
@@ -329,13 +359,14 @@ impl<'b> Machine<'b> {
     }
 
     fn global(&mut self, module: &str, name: &str) -> Reading<()> {
-        match callable(module, name) {
-            Some(function) => self.push(Object::Callable(function)),
-            None => {
-                let shown: String = format!("{module}.{name}").chars().take(200).collect();
-                Err(PickleError::Refused(shown))
-            }
+        if let Some(function) = callable(module, name) {
+            return self.push(Object::Callable(function));
         }
+        let shown: Box<str> = format!("{module}.{name}").chars().take(MAX_SHOWN).collect();
+        if is_attack(module, name) {
+            return Err(PickleError::Attack(shown.into()));
+        }
+        self.push(Object::Global(shown))
     }
 }
 
@@ -351,7 +382,7 @@ mod tests {
     use crate::Array;
 
     #[test]
-    fn a_function_that_is_not_on_the_list_is_refused_by_name() {
+    fn a_function_that_runs_commands_is_refused_by_name() {
         let refused = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
         assert!(refused(b"cos\nsystem\n(S'echo hi'\ntR.").contains("`os.system`"));
         assert!(refused(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.").contains("`builtins.eval`"));

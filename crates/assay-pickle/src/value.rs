@@ -24,6 +24,10 @@ pub(crate) enum Object<'b> {
     Dict(Vec<(Id, Id)>),
     /// One of the functions that may be called.
     Callable(Callable),
+    /// Any other function or class, by its name.
+    Global(Box<str>),
+    /// What a function or class that is not called would have made: its index.
+    Foreign(Id),
     /// A type of named tuples, by the names of its fields; its values become dicts.
     Fields(Box<[Id]>),
     /// Something outside the pickle, by its id.
@@ -92,6 +96,45 @@ impl<'b> Pickle<'b> {
     pub fn views(&self) -> impl Iterator<Item = &View> {
         self.objects.iter().filter_map(|object| if let Object::Tensor(view) = object { Some(&**view) } else { None })
     }
+
+    /// The storages that it names, with the bytes of an element of each, whether a tensor views them or not.
+    pub fn storages(&self) -> impl Iterator<Item = (&str, usize)> {
+        let storage = |object: &Object<'b>| {
+            let Object::Persistent(id) = object else { return None };
+            let Object::Tuple(parts) = &self.objects[*id as usize] else { return None };
+            let (kind, key) = (*parts.get(1)?, *parts.get(2)?);
+            let size = match &self.objects[kind as usize] {
+                Object::Callable(Callable::Storage(elements)) => match *elements {
+                    "f64" | "i64" => 8,
+                    "f32" | "i32" => 4,
+                    "f16" | "bf16" | "i16" => 2,
+                    _ => 1,
+                },
+                Object::Callable(Callable::OtherStorage(_, size)) => usize::from(*size),
+                _ => return None,
+            };
+            Some((Value { pickle: self, id: key }.text()?, size))
+        };
+        self.objects.iter().filter_map(storage)
+    }
+
+    /// Names that lead from what was made to who made it.
+    fn maker(&self, mut id: Id) -> Option<&str> {
+        /// Objects that make each other; no honest pickle has more than a few.
+        const MAX_LINKS: usize = 16;
+        for _ in 0..MAX_LINKS {
+            match &self.objects[id as usize] {
+                Object::Global(name) => return Some(name),
+                Object::Callable(Callable::OtherStorage(what, _)) => return Some(what),
+                Object::Callable(Callable::Storage(_) | Callable::RebuildTensor) => return Some("a tensor"),
+                Object::Foreign(maker) | Object::Persistent(maker) => id = *maker,
+                // ('module', class, …), as torch wrote whole modules of old.
+                Object::Tuple(parts) => id = *parts.get(1)?,
+                _ => return None,
+            }
+        }
+        None
+    }
 }
 
 /// A value of a pickle.
@@ -108,6 +151,16 @@ impl<'p, 'b> Value<'p, 'b> {
 
     fn of(self, id: Id) -> Self {
         Self { pickle: self.pickle, id }
+    }
+
+    /// Name of the function or class of another library that made this, or that this is; where nobody knows, a word for it. Absent
+    /// where it is a value that is read.
+    pub fn foreign(self) -> Option<&'p str> {
+        match self.object() {
+            Object::Global(name) => Some(name),
+            Object::Foreign(maker) => Some(self.pickle.maker(*maker).unwrap_or("an object")),
+            _ => None,
+        }
     }
 
     /// The integer, where it is one.

@@ -60,6 +60,9 @@ fn cell_json(one: &ResultCell) -> Value {
     if !one.warnings.is_empty() {
         value["warnings"] = json!(one.warnings);
     }
+    if !one.notes.is_empty() {
+        value["notes"] = json!(one.notes);
+    }
     if let Some(summary) = one.state.summary() {
         let headline = summary.headline();
         value["summary"] = json!({
@@ -298,6 +301,7 @@ mod tests {
             step: None,
             state,
             warnings: Vec::new(),
+            notes: Vec::new(),
         };
         Results { models, columns, cells: cells.into_iter().map(cell).collect() }
     }

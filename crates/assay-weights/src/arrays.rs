@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
-use assay_pickle::{Pickle, Value};
+use assay_pickle::{Array, Pickle, Value};
 
-use crate::bytes::{owned, reserved};
+use crate::bytes::{open_zip, owned, reserved};
 use crate::raw::strided;
+use crate::unread::Unread;
 use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, named};
 
 /// Compressed members may unpack to this much in all.
@@ -16,21 +17,23 @@ const MAX_HEADER: usize = 1 << 16;
 
 /// Reads all arrays of an archive.
 pub fn read_npz(archive: impl Read + Seek) -> Result<Checkpoint, CheckpointError> {
-    let mut zip = zip::ZipArchive::new(archive).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
-    let mut tensors = BTreeMap::new();
+    let mut zip = open_zip(archive)?;
+    let (mut tensors, mut unread) = (BTreeMap::new(), BTreeMap::new());
     let mut left = MAX_UNPACKED;
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).map_err(|e| damaged(e.to_string()))?;
         let name = member.name().map_err(|e| damaged(e.to_string()))?.into_owned();
         let Some(name) = name.strip_suffix(".npy") else { continue };
-        let tensor = read_npy(&mut member, &mut left).map_err(|what| damaged(format!("the array {name} {what}")))?;
-        tensors.insert(name.to_owned(), tensor);
+        match read_npy(&mut member, &mut left).map_err(|what| damaged(format!("the array {name} {what}")))? {
+            Ok(tensor) => tensors.insert(name.to_owned(), tensor).map(|_| ()),
+            Err(what) => unread.insert(name.to_owned(), what).map(|_| ()),
+        };
     }
-    Ok(Checkpoint { format: "npz", container: None, tensors })
+    Ok(Checkpoint { format: "npz", container: None, tensors, unread })
 }
 
 /// numpy's format 1 to 3: magic, version, length of the header, header, numbers.
-fn read_npy(file: &mut impl Read, left: &mut u64) -> Result<RawTensor, String> {
+fn read_npy(file: &mut impl Read, left: &mut u64) -> Result<Result<RawTensor, Unread>, String> {
     let mut exact = |n: usize| -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         file.by_ref().take(n as u64).read_to_end(&mut bytes).map_err(|e| format!("cannot be unpacked: {e}"))?;
@@ -49,10 +52,10 @@ fn read_npy(file: &mut impl Read, left: &mut u64) -> Result<RawTensor, String> {
     }
     let header = String::from_utf8(exact(length)?).map_err(|_| "has a damaged header".to_owned())?;
     let header = Header::parse(&header).ok_or_else(|| format!("has a header that is not read: {}", header.trim()))?;
-    let dtype = dtype(&header.dtype)?;
+    let Some(dtype) = dtype(&header.dtype) else { return Ok(Err(Unread::of_type(&header.dtype))) };
     let size = byte_count(&header.shape, dtype)?;
     *left = left.checked_sub(size as u64).ok_or("is too large")?;
-    from_array(dtype, &header.shape, header.is_fortran, exact(size)?.into())
+    from_array(dtype, &header.shape, header.is_fortran, exact(size)?.into()).map(Ok)
 }
 
 struct Header {
@@ -78,8 +81,8 @@ impl Header {
 }
 
 /// The type of numbers that numpy calls `name`.
-fn dtype(name: &str) -> Result<Dtype, String> {
-    Ok(match name.trim_start_matches(['<', '|', '=']) {
+fn dtype(name: &str) -> Option<Dtype> {
+    Some(match name.trim_start_matches(['<', '|', '=']) {
         "f8" => Dtype::F64,
         "f4" => Dtype::F32,
         "f2" => Dtype::F16,
@@ -89,7 +92,7 @@ fn dtype(name: &str) -> Result<Dtype, String> {
         "i1" => Dtype::I8,
         "u1" => Dtype::U8,
         "b1" => Dtype::Bool,
-        _ => return Err(format!("is of type {name}, which is not read")),
+        _ => return None,
     })
 }
 
@@ -121,15 +124,41 @@ pub fn read_pickle(pickle: &Pickle<'_>, container: Option<&str>) -> Result<Check
     // The authors of BYOL keep the step and the state of the random generator beside the parameters.
     let usual = root.entry("experiment_state").map(|_| "experiment_state");
     let container = container.or(usual);
-    let at = container.map_or(Ok(root), |path| find_dict(root, path))?;
-    let mut tensors = BTreeMap::new();
-    for (name, array) in named(at, Value::array)? {
-        let tensor =
-            dtype(array.dtype).and_then(|dtype| from_array(dtype, array.shape, array.is_fortran, array.data.into()));
+    let at = container.filter(|path| !path.is_empty()).map_or(Ok(root), |path| find_dict(root, path))?;
+    let (mut tensors, mut unread) = (BTreeMap::new(), BTreeMap::new());
+    for (name, found) in named(at, Kept::of)? {
+        let array = match found {
+            Kept::Array(array) => array,
+            Kept::Unread(maker) => {
+                unread.insert(name, Unread::made_by(maker));
+                continue;
+            }
+        };
+        let Some(dtype) = dtype(array.dtype) else {
+            unread.insert(name, Unread::of_type(array.dtype));
+            continue;
+        };
+        let tensor = from_array(dtype, array.shape, array.is_fortran, array.data.into());
         tensors.insert(name.clone(), tensor.map_err(|what| damaged(format!("the array {name} {what}")))?);
+    }
+    if let Some((name, Unread { what, advice, .. })) = unread.iter().next().filter(|_| tensors.is_empty()) {
+        return Err(CheckpointError::NotRead(format!("its {name:?} is {what}: {advice}")));
     }
     if tensors.is_empty() {
         return Err(CheckpointError::Container("it is a pickle without arrays or torch tensors".to_owned()));
     }
-    Ok(Checkpoint { format: "pickle of arrays", container: container.map(str::to_owned), tensors })
+    Ok(Checkpoint { format: "pickle of arrays", container: container.map(str::to_owned), tensors, unread })
+}
+
+/// What is taken note of in a dict of arrays.
+enum Kept<'p> {
+    Array(Array<'p>),
+    /// What is not read, by who made it.
+    Unread(&'p str),
+}
+
+impl<'p> Kept<'p> {
+    fn of(value: Value<'p, '_>) -> Option<Self> {
+        value.array().map(Self::Array).or_else(|| value.foreign().map(Self::Unread))
+    }
 }

@@ -8,6 +8,9 @@ use std::fs::{self, File, FileType};
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
+
 use crate::CheckpointError;
 
 /// Bytes in memory or in a file.
@@ -80,6 +83,14 @@ impl Bytes<'_> {
             }
         })
     }
+}
+
+/// The zip that begins where `archive` does. It is not looked for elsewhere: a reader that does takes the second entry of the list of
+/// members for the first where that is as long as the records that torch writes after the list, which depends on the file's name.
+pub fn open_zip<R: Read + Seek>(archive: R) -> Result<ZipArchive<R>, CheckpointError> {
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    ZipArchive::with_config(config, archive)
+        .map_err(|e| CheckpointError::Damaged(format!("the zip cannot be read: {e}")))
 }
 
 /// The next `count` bytes; absent when there are fewer.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use assay_pickle::Value;
 
-use crate::{CheckpointError, find_dict, keys};
+use crate::unread::Unread;
+use crate::{CheckpointError, choice, derived, find_dict, keys};
 
-/// Keys that are usual for a state dict.
-const CONTAINERS: [&str; 13] = [
+/// Keys that are usual for a state dict; those of averages, teachers and the like are besides (`choice`).
+const CONTAINERS: [&str; 14] = [
     "state_dict",
     "model",
+    "model_state",
     "resnet",
     "model_state_dict",
     "net",
@@ -17,11 +19,17 @@ const CONTAINERS: [&str; 13] = [
     "encoder",
     "backbone",
     "weights",
-    "teacher",
-    "student",
-    "ema",
-    "model_ema",
+    "params",
+    "module",
+    "generator",
+    "ema_state_dict",
 ];
+
+/// Tells whether weights are usual under this key.
+fn is_usual(key: &str) -> bool {
+    CONTAINERS.contains(&key) || (choice::is_role(key) && !derived::is_difference(key))
+}
+
 /// Entries that are looked at; dicts may hold each other, and no published file comes close.
 const MAX_VISITS: usize = 1 << 20;
 const MAX_DEPTH: usize = 4;
@@ -45,25 +53,33 @@ pub fn find<'p, 'b>(
     root: Value<'p, 'b>,
     container: Option<&str>,
 ) -> Result<(Option<String>, Value<'p, 'b>), CheckpointError> {
+    if let Some(name) = root.foreign() {
+        let Unread { what, advice, .. } = Unread::made_by(name);
+        return Err(CheckpointError::NotRead(format!("it holds {what}, and no dict of tensors: {advice}")));
+    }
     if root.entries().is_none() {
         return Err(CheckpointError::Container(
-            "it holds no dict of tensors (a whole model that was pickled as code is not read; save its state_dict)"
-                .to_owned(),
+            "it holds no dict of tensors: save `{name: tensor}`, such as a `state_dict()`".to_owned(),
         ));
     }
-    if let Some(path) = container {
-        return Ok((Some(path.to_owned()), find_dict(root, path)?));
+    whole_network(root)?;
+    match container {
+        Some("") => return Ok((Some(String::new()), root)),
+        Some(path) => return Ok((Some(path.to_owned()), find_dict(root, path)?)),
+        None => {}
     }
     let (own, candidates) = candidates(root)?;
-    let usual: Vec<_> = candidates.iter().filter(|found| CONTAINERS.contains(&found.key.as_str())).collect();
+    let usual: Vec<_> = candidates.iter().filter(|found| is_usual(&found.key)).collect();
     match (usual.as_slice(), candidates.as_slice()) {
         ([only], _) => Ok((Some(only.path.clone()), only.dict)),
         ([], _) if own > 0 => Ok((None, root)),
         ([], [only]) => Ok((Some(only.path.clone()), only.dict)),
-        ([], []) => Err(CheckpointError::Container(format!(
-            "no dict of tensors was found in it; give `container: \"…\"`, one of: {}",
-            keys(root)
-        ))),
+        ([], []) => Err(match objects(root) {
+            Some(objects) => CheckpointError::NotRead(objects),
+            None => {
+                CheckpointError::Container(format!("no dict of tensors was found in it; its keys are: {}", keys(root)))
+            }
+        }),
         _ => Err(ambiguous(&candidates)),
     }
 }
@@ -75,16 +91,39 @@ pub fn all(root: Value<'_, '_>) -> Result<BTreeMap<String, usize>, CheckpointErr
     Ok(whole.into_iter().chain(candidates.into_iter().map(|found| (found.path, found.tensors))).collect())
 }
 
+/// Refuses a piece of a network that was cut over several processes.
+fn whole_network(root: Value<'_, '_>) -> Result<(), CheckpointError> {
+    let pieces = root.entry("mp_world_size").and_then(Value::int).filter(|pieces| *pieces > 1);
+    match pieces {
+        Some(pieces) => Err(CheckpointError::NotRead(format!(
+            "it is one of {pieces} pieces that its tensors were cut into (`mp_world_size`): join them by the program that wrote them"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// What stands where a state dict would be, and is an object of another library.
+fn objects(root: Value<'_, '_>) -> Option<String> {
+    let of = |(key, value): (&str, Value<'_, '_>)| value.foreign().map(|name| (key.to_owned(), Unread::made_by(name)));
+    let all: Vec<(String, Unread)> = root.entries()?.filter_map(of).collect();
+    let (key, Unread { what, advice, .. }) = all.iter().find(|(key, _)| is_usual(key)).or(all.first())?;
+    Some(format!("no dict of tensors was found in it, and its {key:?} is {what}: {advice}"))
+}
+
 fn ambiguous(candidates: &[Candidate<'_, '_>]) -> CheckpointError {
-    let listed = candidates.iter().take(LISTED).map(|found| format!("{} ({} tensors)", found.path, found.tensors));
+    let paths: Vec<String> = candidates.iter().map(|found| found.path.clone()).collect();
+    let (order, why) = choice::usual_first(&paths);
+    let listed = order.iter().take(LISTED).map(|i| &candidates[*i]);
+    let listed = listed.map(|found| format!("{} ({} tensors)", found.path, found.tensors));
     let mut list = listed.collect::<Vec<_>>().join(", ");
     if candidates.len() > LISTED {
         list.push_str(&format!(", … ({} more)", candidates.len() - LISTED));
     }
-    CheckpointError::Container(format!(
-        "several dicts in it hold tensors: {list}; say which one is meant, such as `container: {:?}`",
-        candidates[0].path
-    ))
+    let asked = match why {
+        Some(why) => format!("such as `container: {:?}` ({why})", paths[order[0]]),
+        None => "by `container: \"…\"`".to_owned(),
+    };
+    CheckpointError::Container(format!("several dicts in it hold tensors: {list}; say which one is meant, {asked}"))
 }
 
 /// The tensors that the whole holds itself, and the outermost dicts in it that hold tensors, in their order.
@@ -101,7 +140,7 @@ fn candidates<'p, 'b>(root: Value<'p, 'b>) -> Result<(usize, Vec<Candidate<'p, '
             if visits > MAX_VISITS {
                 return Err(CheckpointError::TooLarge("its dicts hold too much".to_owned()));
             }
-            if value.tensor().is_some() {
+            if value.tensor().is_some() || value.foreign().is_some_and(|name| Unread::made_by(name).is_tensor) {
                 tensors += 1;
             } else if depth < MAX_DEPTH && value.entries().is_some() {
                 let below = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };

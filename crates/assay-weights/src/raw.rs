@@ -1,6 +1,10 @@
 //! Tensors as files hold them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use half::{bf16, f16};
+
+use crate::choice::Print;
 
 /// Type of a stored number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,11 @@ impl Dtype {
         }
     }
 
+    /// Tells whether its numbers are floats.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::Bf16)
+    }
+
     /// The name of the type in digests and listings.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,6 +89,18 @@ impl RawTensor {
     pub fn not_finite(&self) -> usize {
         let blocks = self.bytes.chunks((1 << 14) * self.dtype.size());
         blocks.map(|block| floats(self.dtype, block).iter().filter(|v| !v.is_finite()).count()).sum()
+    }
+
+    /// A digest of type, shape and numbers, to tell tensors of one file apart.
+    pub(crate) fn print(&self) -> Print {
+        let digest = |seed: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(seed);
+            (self.dtype.name(), &self.shape).hash(&mut hasher);
+            hasher.write(&self.bytes);
+            hasher.finish()
+        };
+        (digest(0), digest(1))
     }
 
     /// The same numbers with the axes in another order: axis i of the result is axis `order[i]` of this one.

@@ -1,16 +1,13 @@
-//! safetensors, in one file or in several with an index (`model.safetensors.index.json`).
+//! safetensors.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype as StDtype, Metadata, TensorView};
-use serde::Deserialize;
 
 use crate::bytes::{Bytes, owned};
-use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, no_container, read_file};
+use crate::unread::Unread;
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, no_container};
 
-/// An index names some thousand tensors.
-const MAX_INDEX: u64 = 64 << 20;
 /// The format itself allows no longer one.
 const MAX_HEADER: u64 = 100_000_000;
 
@@ -27,8 +24,12 @@ pub fn read(bytes: &Bytes<'_>, container: Option<&str>) -> Result<Checkpoint, Ch
         return Err(damaged(format!("its header is said to have {length} bytes")));
     }
     let header = bytes.read(8, length).map_err(|_| damaged("its header reaches beyond the end of the file"))?;
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|e| damaged(format!("its header cannot be read: {e}")))?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| match unknown_type(&header) {
+        Some(Unread { what, advice, .. }) => {
+            CheckpointError::NotRead(format!("it holds {what}, which are not read: {advice}"))
+        }
+        None => damaged(format!("its header cannot be read: {e}")),
+    })?;
     let start = 8 + length;
     if start.checked_add(metadata.data_len() as u64) != Some(bytes.len()) {
         return Err(damaged(format!(
@@ -37,16 +38,26 @@ pub fn read(bytes: &Bytes<'_>, container: Option<&str>) -> Result<Checkpoint, Ch
             bytes.len() - start
         )));
     }
-    let mut tensors = BTreeMap::new();
+    let (mut tensors, mut unread) = (BTreeMap::new(), BTreeMap::new());
     for name in metadata.offset_keys() {
         let info = metadata.info(&name).ok_or_else(|| damaged("its header names a tensor that is not in it"))?;
-        let dtype = dtype(info.dtype)
-            .ok_or_else(|| damaged(format!("the tensor {name} is of type {:?}, which is not read", info.dtype)))?;
+        let Some(dtype) = dtype(info.dtype) else {
+            unread.insert(name, Unread::of_type(&format!("{:?}", info.dtype)));
+            continue;
+        };
         let (from, to) = info.data_offsets;
         let numbers = owned(bytes.read(start + from as u64, (to - from) as u64)?)?;
         tensors.insert(name, RawTensor { dtype, shape: info.shape.clone(), bytes: numbers });
     }
-    Ok(Checkpoint { format: "safetensors", container: None, tensors })
+    Ok(Checkpoint { format: "safetensors", container: None, tensors, unread })
+}
+
+/// The first type of numbers in a header that the format did not have when this was written.
+fn unknown_type(header: &[u8]) -> Option<Unread> {
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let types = header.values().filter_map(|info| info.get("dtype"));
+    let unknown = types.filter(|name| serde_json::from_value::<StDtype>((*name).clone()).is_err());
+    unknown.filter_map(|name| name.as_str()).next().map(Unread::of_type)
 }
 
 fn dtype(dtype: StDtype) -> Option<Dtype> {
@@ -63,42 +74,6 @@ fn dtype(dtype: StDtype) -> Option<Dtype> {
         StDtype::BOOL => Dtype::Bool,
         _ => return None,
     })
-}
-
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
-/// The files that an index names, in the order of their names.
-pub fn shards(index: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let parsed: Index = serde_json::from_slice(&read_file(index, MAX_INDEX)?)
-        .map_err(|e| CheckpointError::NotACheckpoint(format!("JSON, and not an index of safetensors ({e})")))?;
-    let names: BTreeSet<&String> = parsed.weight_map.values().collect();
-    let folder = index.parent().unwrap_or(Path::new(""));
-    let shard = |name: &String| {
-        let mut parts = Path::new(name).components();
-        match (parts.next(), parts.next()) {
-            (Some(Component::Normal(_)), None) => Ok(folder.join(name)),
-            _ => Err(damaged(format!("its index names {name:?}, which is not a file beside it"))),
-        }
-    };
-    names.into_iter().map(shard).collect()
-}
-
-pub fn read_sharded(index: &Path, container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
-    let mut all = Checkpoint { format: "safetensors in several files", container: None, tensors: BTreeMap::new() };
-    for shard in shards(index)? {
-        let named = |error: CheckpointError| damaged(format!("{}: {error}", shard.display()));
-        let part =
-            Bytes::open(&shard, crate::MAX_FILE_BYTES).and_then(|bytes| read(&bytes, container)).map_err(named)?;
-        for (name, tensor) in part.tensors {
-            if all.tensors.insert(name.clone(), tensor).is_some() {
-                return Err(damaged(format!("the tensor {name} is in several of its files")));
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// Tensors as the bytes of a safetensors file.

@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Checkpoint, RawTensor};
+use crate::choice::{self, Choice, Print, Rival, decide};
+use crate::unread::Unread;
+use crate::wrappers::unwrapped_start;
+use crate::{Checkpoint, RawTensor, derived};
 
 /// A tensor that a backbone needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub struct Found {
     pub naming: Option<&'static str>,
     /// Advice on networks from that library.
     pub advice: Option<&'static str>,
+    /// Names of tensors that `drop` alone leaves out: they are no usual head, and the network of the file may compute with them.
+    pub dropped: Vec<String>,
 }
 
 /// Filter that turns names of a checkpoint into names of a backbone. What is not given is guessed.
@@ -79,6 +84,13 @@ const HEADS: [&str; 10] =
     ["fc", "linear", "classifier", "head", "projection", "projector", "prototypes", "predictor", "logit", "pooler"];
 /// Tensors of a wrong shape that are listed.
 const MAX_LINES: usize = 8;
+/// Advice on tensors that nobody asks for.
+const LEFT_OVER: &str = "the network of the file has parts that this backbone has not, and computes other features with them: look for \
+                         a backbone that has them (`assay weights inspect`). What has no part in the features, such as a decoder or a \
+                         queue, can be listed in `drop`, by the beginnings of its names";
+/// Advice on tensors without elements.
+const SHARD: &str = "tensors without elements stand for numbers that are in other files, as DeepSpeed's ZeRO-3 writes them: join them by \
+                     its `zero_to_fp32.py`";
 
 /// Differences between a checkpoint and a backbone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,67 +113,77 @@ impl std::error::Error for AuditError {}
 /// that could belong to the backbone may be left.
 ///
 /// # Errors
-/// Lists what is missing, unexpected, mis-shaped or not finite, and what prefix would fit better.
+/// Lists what is missing, unexpected, mis-shaped or not finite, and what prefix would fit better; or the prefixes, where the
+/// backbone is there more than once.
 pub fn select(checkpoint: &Checkpoint, filter: &TensorFilter, wanted: &Wanted) -> Result<Found, AuditError> {
-    let (from, audit) = Audit::of(checkpoint, filter, wanted);
-    let prefix = match &filter.prefix {
+    let audit = Audit::of(checkpoint, filter, wanted);
+    let prefix = match &audit.filter.prefix {
         Some(prefix) => prefix.clone(),
         None => audit.guess_prefix()?,
     };
-    let (naming, advice) = (from.map(|from| from.name), from.and_then(|from| from.advice));
-    Ok(Found { tensors: audit.take(&prefix)?, prefix, naming, advice })
+    let naming = audit.naming;
+    let (tensors, dropped) = audit.take(&prefix)?;
+    Ok(Found {
+        tensors,
+        prefix,
+        naming: naming.map(|from| from.name),
+        advice: naming.and_then(|from| from.advice),
+        dropped,
+    })
 }
 
 /// The number of the tensors that are wanted that are in `checkpoint`, under the prefix that fits best.
 pub fn coverage(checkpoint: &Checkpoint, filter: &TensorFilter, wanted: &Wanted) -> usize {
-    Audit::of(checkpoint, filter, wanted).1.prefixes().first().map_or(0, |(count, _)| *count)
+    Audit::of(checkpoint, filter, wanted).coverage()
 }
 
-struct Audit<'a> {
+pub(crate) struct Audit<'a> {
     tensors: Translated<'a>,
-    filter: &'a TensorFilter,
+    /// Names of what is not read, with what it is.
+    unread: &'a BTreeMap<String, Unread>,
+    filter: TensorFilter,
     wanted: &'a Wanted,
+    /// Library whose names were translated.
+    naming: Option<&'a Naming>,
 }
 
 impl<'a> Audit<'a> {
-    /// Adds the library whose names were translated.
-    fn of(checkpoint: &'a Checkpoint, filter: &'a TensorFilter, wanted: &'a Wanted) -> (Option<&'a Naming>, Self) {
+    pub fn of(checkpoint: &'a Checkpoint, filter: &TensorFilter, wanted: &'a Wanted) -> Self {
         let translated = wanted.namings.iter().find_map(|n| Some((n, (n.translate)(&checkpoint.tensors)?)));
         let (naming, tensors) = match translated {
             Some((naming, tensors)) => (Some(naming), tensors),
             None => (None, checkpoint.tensors.iter().map(|(n, t)| (n.clone(), Cow::Borrowed(t))).collect()),
         };
-        (naming, Self { tensors, filter, wanted })
+        Self { tensors, unread: &checkpoint.unread, filter: filter.unwrapped(), wanted, naming }
     }
 
-    fn take(&self, prefix: &str) -> Result<BTreeMap<String, RawTensor>, AuditError> {
-        let mut renamed = BTreeMap::new();
-        for (name, tensor) in &self.tensors {
-            if let Some(rest) = name.strip_prefix(prefix) {
-                renamed.insert(rename(rest, &self.filter.rename), tensor);
-            }
-        }
+    /// The tensors, and the names that `drop` alone has left out.
+    fn take(&self, prefix: &str) -> Result<(BTreeMap<String, RawTensor>, Vec<String>), AuditError> {
+        let renamed = self.renamed(prefix);
         let wanted = &self.wanted.tensors;
         let mut lines = Vec::new();
         let mut found = BTreeMap::new();
         let mut missing = Vec::new();
+        let mut is_empty = false;
         for TensorShape { name, shape } in wanted {
             match renamed.get(name) {
                 None => missing.push(name.as_str()),
                 Some(tensor) if tensor.shape != *shape => {
+                    is_empty |= tensor.bytes.is_empty();
                     lines.push(format!("{name} has shape {:?}, and {shape:?} is needed", tensor.shape));
+                }
+                Some(tensor) if !tensor.dtype.is_float() => {
+                    lines.push(format!("{name} holds whole numbers ({}), and floats are needed", tensor.dtype.name()));
                 }
                 Some(tensor) if tensor.not_finite() > 0 => {
                     lines.push(format!("{name} holds values that are not finite"));
                 }
                 Some(tensor) => {
-                    found.insert(name.clone(), tensor.as_ref().clone());
+                    found.insert(name.clone(), (**tensor).clone().into_owned());
                 }
             }
         }
-        let names: BTreeSet<&str> = wanted.iter().map(|w| w.name.as_str()).collect();
-        let is_left_over = |n: &&str| !names.contains(n) && !self.is_left_out(n);
-        let unexpected: Vec<&str> = renamed.keys().map(String::as_str).filter(is_left_over).collect();
+        let left = self.left_over(prefix, &renamed);
         if lines.len() > MAX_LINES {
             let more = lines.len() - MAX_LINES;
             lines.truncate(MAX_LINES);
@@ -170,30 +192,95 @@ impl<'a> Audit<'a> {
         if !missing.is_empty() {
             lines.insert(0, format!("{} of {} tensors are missing: {}", missing.len(), wanted.len(), some(&missing)));
         }
-        if !unexpected.is_empty() {
-            lines.push(format!("{} tensors are left over: {}", unexpected.len(), some(&unexpected)));
+        if !left.is_empty() {
+            lines.push(format!("{} tensors are left over: {}", left.len(), some(&left)));
+        }
+        let other = self.other_form(prefix, missing.is_empty() && lines.is_empty());
+        if let Some((line, advice)) = other {
+            lines.insert(0, line);
+            return Err(AuditError { lines, help: Some(advice) });
         }
         if !lines.is_empty() {
-            return Err(AuditError { lines, help: self.advice(prefix, missing.len(), &unexpected) });
+            let help = match is_empty {
+                true => Some(SHARD.to_owned()),
+                false => self.advice(prefix, missing.len(), &left),
+            };
+            return Err(AuditError { lines, help });
         }
         for name in &self.wanted.optional {
             if let Some(tensor) = renamed.get(name) {
-                found.insert(name.clone(), tensor.as_ref().clone());
+                found.insert(name.clone(), (**tensor).clone().into_owned());
             }
         }
-        Ok(found)
+        let names: BTreeSet<&str> = wanted.iter().map(|w| w.name.as_str()).collect();
+        let is_dropped = |name: &&String| !names.contains(name.as_str()) && self.is_dropped(name);
+        Ok((found, renamed.keys().filter(is_dropped).cloned().collect()))
+    }
+
+    /// The tensors under a prefix by the names of the backbone.
+    fn renamed(&self, prefix: &str) -> BTreeMap<String, &Cow<'a, RawTensor>> {
+        let under = self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
+        under.map(|(rest, tensor)| (rename(rest, &self.filter.rename), tensor)).collect()
+    }
+
+    /// Names under the prefix that are neither wanted nor left out: of tensors, and of what is not read and may be one.
+    fn left_over<'n>(&self, prefix: &str, renamed: &'n BTreeMap<String, &Cow<'a, RawTensor>>) -> Vec<&'n str>
+    where
+        'a: 'n,
+    {
+        let names: BTreeSet<&str> = self.wanted.tensors.iter().map(|w| w.name.as_str()).collect();
+        let unread = self.unread.iter().filter(|(_, unread)| unread.is_tensor);
+        let unread = unread.filter_map(|(name, _)| name.strip_prefix(prefix));
+        let all = renamed.keys().map(String::as_str).chain(unread);
+        all.filter(|name| !names.contains(name) && !self.is_left_out(name)).collect()
+    }
+
+    /// What is said of tensors that are not the weights themselves, or are not read. `is_whole` is true if nothing is missing
+    /// without them.
+    fn other_form(&self, prefix: &str, is_whole: bool) -> Option<(String, String)> {
+        let names = || self.tensors.keys().map(String::as_str).chain(self.unread.keys().map(String::as_str));
+        let under = names().filter_map(|name| name.strip_prefix(prefix)).filter(|rest| !self.is_left_out(rest));
+        let under: Vec<&str> = under.collect();
+        // Where nothing fits under the prefix, those of the whole file say more.
+        let all: Vec<&str> = if under.is_empty() { names().collect() } else { under };
+        if let Some((name, what, advice)) = derived::find(all.into_iter()) {
+            return Some((format!("it holds {what}: {name}"), advice.to_owned()));
+        }
+        let (name, unread) = self.unread.iter().filter(|_| !is_whole).min_by_key(|(_, unread)| !unread.is_tensor)?;
+        let count = self.unread.values().filter(|other| other.what == unread.what).count();
+        let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        Some((format!("{name}{more} cannot be read: {}", unread.what), unread.advice.to_owned()))
     }
 
     fn is_left_out(&self, name: &str) -> bool {
+        self.is_dropped(name) || self.is_no_part(name)
+    }
+
+    /// Heads, counters, and what only pretraining needs.
+    fn is_no_part(&self, name: &str) -> bool {
         let first = name.split('.').next().unwrap_or_default();
-        let drop = self.filter.drop.iter().map(String::as_str);
-        name.ends_with("num_batches_tracked")
-            || HEADS.iter().any(|h| first.starts_with(h))
-            || drop.chain(self.wanted.ignored.iter().copied()).any(|d| name.starts_with(d))
+        // `fc_norm` is a norm before a head.
+        let is_head = HEADS.iter().any(|h| first.starts_with(h)) && !first.contains("norm");
+        let ends = ["num_batches_tracked", "_extra_state", "n_averaged"];
+        is_head || ends.iter().any(|end| name.ends_with(end)) || self.wanted.ignored.iter().any(|d| name.starts_with(d))
+    }
+
+    fn is_dropped(&self, name: &str) -> bool {
+        !self.is_no_part(name) && self.filter.drop.iter().any(|start| name.starts_with(start.as_str()))
+    }
+
+    /// The number of wanted tensors under the prefix that fits best.
+    pub fn coverage(&self) -> usize {
+        self.prefixes().first().map_or(0, |(count, _)| *count)
     }
 
     /// Prefixes under which tensors of the backbone are found, with how many, the best first; among equals the shortest.
     fn prefixes(&self) -> Vec<(usize, &str)> {
+        self.ranked(|found, needed| found == needed)
+    }
+
+    /// As [`prefixes`](Self::prefixes), for tensors whose shape `fits` the one that is needed.
+    fn ranked(&self, fits: impl Fn(&[usize], &[usize]) -> bool) -> Vec<(usize, &str)> {
         let wanted = self.wanted.tensors.iter();
         let shapes: BTreeMap<&str, &[usize]> = wanted.map(|w| (w.name.as_str(), w.shape.as_slice())).collect();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -201,7 +288,7 @@ impl<'a> Audit<'a> {
             let starts = std::iter::once(0).chain(name.match_indices('.').map(|(i, _)| i + 1));
             for start in starts {
                 let rest = rename(&name[start..], &self.filter.rename);
-                if shapes.get(rest.as_str()) == Some(&tensor.shape.as_slice()) {
+                if shapes.get(rest.as_str()).is_some_and(|shape| fits(&tensor.shape, shape)) {
                     *counts.entry(&name[..start]).or_default() += 1;
                 }
             }
@@ -211,48 +298,122 @@ impl<'a> Audit<'a> {
         ranked
     }
 
-    fn guess_prefix(&self) -> Result<String, AuditError> {
-        let ranked = self.prefixes();
-        let Some((best, prefix)) = ranked.first() else {
-            let names: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
-            return Err(AuditError {
-                lines: vec![format!("none of its {} tensors fits the backbone: {}", names.len(), some(&names))],
-                help: Some("check `backbone`, or give `prefix` or `rename`".to_owned()),
-            });
+    /// The places in this checkpoint that hold at least half of the backbone, with prints of their tensors; those that the filter
+    /// allows.
+    pub fn rivals(&self, container: Option<&str>) -> Vec<Rival> {
+        let needed = self.wanted.tensors.len();
+        let of = |prefix: &str| {
+            let renamed = self.renamed(prefix);
+            let print = |w: &TensorShape| renamed.get(&w.name).filter(|t| t.shape == w.shape).map(|t| t.print());
+            let prints: Vec<Option<Print>> = self.wanted.tensors.iter().map(print).collect();
+            let present = prints.iter().flatten().count();
+            let choice = Choice { container: container.map(str::to_owned), prefix: prefix.to_owned(), present };
+            Rival { choice, prints, is_named: true }
         };
-        let rivals: Vec<&str> = ranked.iter().filter(|(count, _)| count == best).map(|(_, p)| *p).collect();
-        let same = |other: &str| {
-            let of = |prefix: &str, name: &str| self.tensors.get(&format!("{prefix}{name}"));
-            self.wanted.tensors.iter().all(|w| of(prefix, &w.name) == of(other, &w.name))
-        };
-        if rivals.len() > 1 && !rivals[1..].iter().all(|other| same(other)) {
-            return Err(AuditError {
-                lines: vec![format!("the backbone is in it more than once, under {}", quoted(&rivals))],
-                help: Some(format!("say which one is meant: `prefix: {:?}`", rivals[0])),
-            });
+        if let Some(prefix) = &self.filter.prefix {
+            return vec![of(prefix)];
         }
-        Ok((*prefix).to_owned())
+        let mut rivals: Vec<Rival> =
+            self.prefixes().iter().filter(|(count, _)| 2 * count >= needed).map(|(_, prefix)| of(prefix)).collect();
+        rivals.extend(self.without_dots(container));
+        rivals
     }
 
-    fn advice(&self, used: &str, missing: usize, unexpected: &[&str]) -> Option<String> {
+    /// An average whose names have lost their dots, as some keep it beside the weights: `model_ema.layer10conv1weight`,
+    /// `ema_layer1_0_conv1_weight`.
+    fn without_dots(&self, container: Option<&str>) -> Option<Rival> {
+        let squeezed = |name: &str| name.chars().filter(|c| !matches!(c, '.' | '_')).collect::<String>();
+        let wanted: BTreeMap<String, usize> =
+            self.wanted.tensors.iter().enumerate().map(|(i, w)| (squeezed(&w.name), i)).collect();
+        let mut prints: Vec<Option<Print>> = vec![None; self.wanted.tensors.len()];
+        let mut example = None;
+        let is_average = |part: &str| choice::AVERAGES.iter().any(|word| choice::has(part, word));
+        for (name, tensor) in self.tensors.iter().filter(|(name, _)| name.len() < 512) {
+            let mut parts = name.splitn(2, '.');
+            let (first, rest) = (parts.next().unwrap_or_default(), parts.next());
+            let flat = rest.unwrap_or(first);
+            if !is_average(first) || flat.contains('.') {
+                continue;
+            }
+            let flat = squeezed(flat);
+            let found = flat.char_indices().find_map(|(at, _)| wanted.get(&flat[at..]));
+            if let Some(i) = found.filter(|i| self.wanted.tensors[**i].shape == tensor.shape) {
+                prints[*i] = Some(tensor.print());
+                example.get_or_insert(name);
+            }
+        }
+        let present = prints.iter().flatten().count();
+        let choice = Choice { container: container.map(str::to_owned), prefix: example?.clone(), present };
+        (2 * present >= prints.len()).then_some(Rival { choice, prints, is_named: false })
+    }
+
+    fn guess_prefix(&self) -> Result<String, AuditError> {
+        // Nothing has to be compared where there is one.
+        if let [(count, prefix)] = self.prefixes()[..]
+            && count == self.wanted.tensors.len()
+            && self.without_dots(None).is_none()
+        {
+            return Ok(prefix.to_owned());
+        }
+        let rivals = self.rivals(None);
+        if let Some(chosen) = decide(&rivals, self.wanted.tensors.len())? {
+            return Ok(rivals[chosen].choice.prefix.clone());
+        }
+        // Where little fits, the names say more of what was meant than the shapes.
+        if let Some((_, prefix)) = self.ranked(|_, _| true).first().filter(|_| !self.prefixes().is_empty()) {
+            return Ok((*prefix).to_owned());
+        }
+        if !self.tensors.is_empty() && self.tensors.values().all(|t| t.bytes.is_empty() || t.shape.is_empty()) {
+            let line = "none of its tensors has elements".to_owned();
+            return Err(AuditError { lines: vec![line], help: Some(SHARD.to_owned()) });
+        }
+        let names: Vec<&str> = self.tensors.keys().chain(self.unread.keys()).map(String::as_str).collect();
+        let line = format!("none of its {} tensors fits the backbone: {}", names.len(), some(&names));
+        let (lines, help) = match self.other_form("", false) {
+            Some((other, advice)) => (vec![other, line], advice),
+            None => (vec![line], "check `backbone`, or give `prefix` or `rename`".to_owned()),
+        };
+        Err(AuditError { lines, help: Some(help) })
+    }
+
+    fn advice(&self, used: &str, missing: usize, left: &[&str]) -> Option<String> {
         let wanted = self.wanted.tensors.len();
         let ranked = self.prefixes();
         let best = ranked.first().map_or(0, |(count, _)| *count);
-        // Of those that fit equally well, the one that ends most like what was written.
+        // Of those that fit equally well, the field's usual one; else the one that ends most like what was written.
+        let equal: Vec<&str> = ranked.iter().filter(|(count, _)| *count == best).map(|(_, prefix)| *prefix).collect();
         let alike = |prefix: &str| used.bytes().rev().zip(prefix.bytes().rev()).take_while(|(a, b)| a == b).count();
-        let nearest = ranked.iter().rev().filter(|(count, _)| *count == best).max_by_key(|(_, prefix)| alike(prefix));
+        let nearest = equal.iter().rev().copied().max_by_key(|prefix| alike(prefix));
         match nearest {
-            Some((count, prefix)) if *prefix != used && *count > wanted - missing => {
-                Some(format!("did you mean `prefix: {prefix:?}`?"))
+            Some(prefix) if prefix != used && best > wanted - missing => {
+                let alike: Vec<&str> = equal.iter().copied().filter(|other| alike(other) == alike(prefix)).collect();
+                Some(if alike.len() > 1 { suggested(&alike) } else { format!("did you mean `prefix: {prefix:?}`?") })
             }
-            _ if missing == 0 && !unexpected.is_empty() => {
-                Some("if they do not belong to the backbone, list the beginnings of their names in `drop`".to_owned())
-            }
+            _ if missing == 0 && !left.is_empty() => Some(LEFT_OVER.to_owned()),
             None => Some("check `backbone`: nothing in the file fits it".to_owned()),
-            Some((count, _)) if *count < wanted => {
-                Some(format!("{count} of {wanted} tensors fit at best: check `backbone`"))
-            }
+            Some(_) if best < wanted => Some(format!("{best} of {wanted} tensors fit at best: check `backbone`")),
             Some(_) => None,
+        }
+    }
+}
+
+/// The prefixes that may be meant, the field's usual one first.
+fn suggested(prefixes: &[&str]) -> String {
+    let places: Vec<String> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+    let (order, why) = choice::usual_first(&places);
+    let all: Vec<String> = order.iter().map(|i| format!("`prefix: {:?}`", places[*i])).collect();
+    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+    format!("did you mean one of {}?{why}", all.join(", "))
+}
+
+impl TensorFilter {
+    /// Without what wrappers of a network write into names.
+    fn unwrapped(&self) -> Self {
+        let is_inner = self.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty());
+        Self {
+            prefix: self.prefix.as_deref().map(|prefix| unwrapped_start(prefix, false)),
+            drop: self.drop.iter().map(|start| unwrapped_start(start, is_inner)).collect(),
+            rename: self.rename.iter().map(|(from, to)| (unwrapped_start(from, is_inner), to.clone())).collect(),
         }
     }
 }
@@ -273,10 +434,6 @@ fn some(names: &[&str]) -> String {
     text
 }
 
-fn quoted(names: &[&str]) -> String {
-    names.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(" and ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,7 +444,12 @@ mod tests {
             let bytes = std::iter::repeat_n(value.to_le_bytes(), shape.iter().product()).flatten().collect();
             ((*name).to_owned(), RawTensor { dtype: Dtype::F32, shape: shape.to_vec(), bytes })
         };
-        Checkpoint { format: "test", container: None, tensors: tensors.iter().map(tensor).collect() }
+        Checkpoint {
+            format: "test",
+            container: None,
+            tensors: tensors.iter().map(tensor).collect(),
+            unread: BTreeMap::new(),
+        }
     }
 
     fn wanted() -> Wanted {
@@ -333,7 +495,7 @@ mod tests {
         assert!(
             audit(&two, &TensorFilter::default())
                 .unwrap_err()
-                .contains("more than once, under \"module.encoder_k.\" and \"module.encoder_q.\"")
+                .contains("with different values: `prefix: \"module.encoder_q.\"`, `prefix: \"module.encoder_k.\"`")
         );
         two[5].2 = 1.0;
         assert_eq!(audit(&two, &TensorFilter::default()).unwrap().len(), 2);

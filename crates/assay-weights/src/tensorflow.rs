@@ -66,7 +66,7 @@ pub fn read_parts<F: Read + Seek>(index: &[u8], open: impl Fn(u64, u64) -> Readi
         let tensor = entry.read(dtype, shard).map_err(|what| damaged(format!("the tensor {name} {what}")))?;
         tensors.insert(name.clone(), tensor);
     }
-    Ok(Checkpoint { format: "TensorFlow checkpoint", container: None, tensors })
+    Ok(Checkpoint { format: "TensorFlow checkpoint", container: None, tensors, unread: BTreeMap::new() })
 }
 
 fn data_file(index: &Path, shard: u64, shards: u64) -> PathBuf {
@@ -123,7 +123,11 @@ impl Table {
             for field in fields(value)? {
                 match field {
                     (1, Field::Number(shards)) => self.shards = shards,
-                    (2, Field::Number(1)) => return Err(damaged("its numbers are big-endian, which is not read")),
+                    (2, Field::Number(1)) => {
+                        return Err(CheckpointError::NotRead(
+                            "its numbers are big-endian, which is not read".to_owned(),
+                        ));
+                    }
                     _ => {}
                 }
             }
@@ -156,7 +160,7 @@ impl Entry {
     /// The type of the numbers, by `types.proto`; absent for strings and what no network is made of.
     fn dtype(&self) -> Reading<Option<Dtype>> {
         if self.is_partitioned {
-            return Err(damaged("it has partitioned variables, which are not read"));
+            return Err(CheckpointError::NotRead("it has partitioned variables, which are not read".to_owned()));
         }
         Ok(Some(match self.kind {
             1 => Dtype::F32,

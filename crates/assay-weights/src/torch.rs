@@ -6,9 +6,10 @@ use std::io::Read;
 
 use assay_pickle::{Pickle, Value, View};
 
-use crate::bytes::{Bytes, owned, reserved};
+use crate::bytes::{self, Bytes, owned, reserved};
 use crate::raw::{is_contiguous, strided};
-use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, container, damaged, named, no_container};
+use crate::unread::Unread;
+use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, arrays, container, damaged, kinds, named, no_container};
 
 /// The pickle of a zip, which holds no numbers, is never larger.
 const MAX_PICKLE: u64 = 512 << 20;
@@ -29,12 +30,17 @@ pub struct Contents<'b> {
 
 /// Finds the parts of what `torch.save` writes since 1.6; absent for an `.npz`, which is a zip as well.
 pub fn open_zip<'b>(bytes: &'b Bytes<'_>) -> Result<Option<Contents<'b>>, CheckpointError> {
-    let mut zip = zip::ZipArchive::new(bytes.reader()?).map_err(|e| damaged(format!("the zip cannot be read: {e}")))?;
+    let mut zip = bytes::open_zip(bytes.reader()?)?;
     let has = |end: &str| zip.file_names().any(|name| name.is_ok_and(|name| name.ends_with(end)));
     if has(".npy") {
         return Ok(None);
     }
     let is_script = has("/constants.pkl");
+    let is_torch = has("/data.pkl") || zip.file_names().any(|name| name.is_ok_and(|name| name == "data.pkl"));
+    if !is_torch {
+        let names: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+        return Err(CheckpointError::NotACheckpoint(kinds::describe_zip(&names)));
+    }
     let (mut program, mut storages) = (None, Storages::new());
     for index in 0..zip.len() {
         let mut member = zip.by_index_raw(index).map_err(|e| damaged(e.to_string()))?;
@@ -56,7 +62,10 @@ pub fn open_zip<'b>(bytes: &'b Bytes<'_>) -> Result<Option<Contents<'b>>, Checkp
             let mut order = String::new();
             member.take(16).read_to_string(&mut order).map_err(|e| damaged(e.to_string()))?;
             if order.trim() != "little" {
-                return Err(damaged(format!("its numbers are in {order}-endian order, which is not read")));
+                let order = order.trim();
+                return Err(CheckpointError::NotRead(format!(
+                    "its numbers are in {order}-endian order, which is not read"
+                )));
             }
         } else if let Some((_, key)) = name.rsplit_once("data/") {
             let start = member.data_start().ok_or_else(|| damaged("a member has no data"))?;
@@ -79,6 +88,10 @@ pub fn open_zip<'b>(bytes: &'b Bytes<'_>) -> Result<Option<Contents<'b>>, Checkp
 pub fn open_pickles<'b>(bytes: &'b Bytes<'_>) -> Result<Result<Contents<'b>, Cow<'b, [u8]>>, CheckpointError> {
     let all = bytes.all(MAX_PICKLES)?;
     let first = assay_pickle::read(&all)?;
+    if let Some(name) = first.root().foreign() {
+        let Unread { what, advice, .. } = Unread::made_by(name);
+        return Err(CheckpointError::NotRead(format!("it is a pickle of {what}: {advice}")));
+    }
     if first.root().entries().is_some() {
         return Ok(Err(all));
     }
@@ -91,7 +104,9 @@ pub fn open_pickles<'b>(bytes: &'b Bytes<'_>) -> Result<Result<Contents<'b>, Cow
     };
     let ((_, protocol), _system) = (next()?, next()?);
     if protocol.root().int() != Some(1001) {
-        return Err(damaged("it is a pickle, but not one that torch.save wrote"));
+        return Err(CheckpointError::NotRead(
+            "it is a pickle, but neither a dict of arrays nor what torch.save writes: save `{name: tensor}`".to_owned(),
+        ));
     }
     let ((start, root), (_, keys)) = (next()?, next()?);
     let storages = legacy_storages(&all, at, &root, &keys)?;
@@ -106,7 +121,7 @@ fn legacy_storages(
     keys: &Pickle<'_>,
 ) -> Result<Storages, CheckpointError> {
     let keys = keys.root().items().ok_or_else(|| damaged("the list of storages is missing"))?;
-    let sizes: HashMap<&str, usize> = root.views().map(|view| (view.storage.as_str(), dtype(view).size())).collect();
+    let sizes: HashMap<&str, usize> = root.storages().collect();
     let mut storages = Storages::new();
     for key in keys {
         let key = key.text().ok_or_else(|| damaged("a storage has no name"))?;
@@ -155,10 +170,17 @@ impl Contents<'_> {
     fn read(&self, bytes: &Bytes<'_>, container: Option<&str>) -> Result<Checkpoint, CheckpointError> {
         let pickle = assay_pickle::read(&self.program[self.root..])?;
         let (container, dict) = container::find(pickle.root(), container)?;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut unread) = (BTreeMap::new(), BTreeMap::new());
         let mut total = 0usize;
         let available = self.storages.values().map(|(_, size)| *size as usize).sum::<usize>();
-        for (name, view) in named(dict, Value::tensor)? {
+        for (name, found) in named(dict, |value| Kept::of(value))? {
+            let view = match found {
+                Kept::View(view) => view,
+                Kept::Unread(maker) => {
+                    unread.insert(name, Unread::made_by(maker));
+                    continue;
+                }
+            };
             let tensor = materialise(view, &self.storages, bytes).map_err(|error| match error {
                 CheckpointError::Damaged(what) => damaged(format!("the tensor {name} {what}")),
                 other => other,
@@ -172,7 +194,20 @@ impl Contents<'_> {
             }
             tensors.insert(name, tensor);
         }
-        Ok(Checkpoint { format: self.format, container, tensors })
+        Ok(Checkpoint { format: self.format, container: container.filter(|path| !path.is_empty()), tensors, unread })
+    }
+}
+
+/// What is taken note of in a dict of tensors.
+enum Kept<'p> {
+    View(&'p View),
+    /// What is not read, by who made it.
+    Unread(&'p str),
+}
+
+impl<'p> Kept<'p> {
+    fn of(value: Value<'p, '_>) -> Option<Self> {
+        value.tensor().map(Self::View).or_else(|| value.foreign().map(Self::Unread))
     }
 }
 

@@ -58,10 +58,15 @@ fn text(task: &str, report: &DataReport) -> String {
         let _ = writeln!(out, "  NOT USABLE     {}", printable_message(error));
         return out;
     }
-    let _ = writeln!(out, "  classes        {}", report.classes);
+    let names = report.class_names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let more = if report.classes > report.class_names.len() { ", …" } else { "" };
+    let _ = writeln!(out, "  classes        {} ({}): {}{more}", report.classes, report.order, printable(&names));
     for (split, found, published) in &report.splits {
         let published = published.map_or_else(String::new, |n| format!(" of {n} published"));
         let _ = writeln!(out, "  {:<13}  {found} images{published}", split.to_lowercase());
+    }
+    for detail in &report.details {
+        let _ = writeln!(out, "  found          {}", printable_message(detail));
     }
     for note in &report.notes {
         let _ = writeln!(out, "  note           {}", printable_message(note));

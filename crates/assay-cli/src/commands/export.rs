@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use assay_config::{nearest, printable};
-use assay_lab::WeightsArtifact;
+use assay_lab::{Cell, WeightsArtifact};
 use assay_report::{ItemFormat, render_items};
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -115,17 +115,17 @@ impl ExportResults {
         let planned = self.experiment.plan(&store)?;
         let (mut rows, mut missing) = (Vec::new(), 0);
         for cell in &planned.cells {
-            match planned.items(cell, &store) {
-                Ok(items) => rows.extend(items),
-                Err(error) => {
-                    missing += 1;
-                    let cell = &cell.cell;
-                    environment::note(&printable(&format!(
-                        "not there: {} on {} by {}: {error:#}",
-                        cell.model, cell.task, cell.protocol
-                    )));
+            let why = match planned.items(cell, &store) {
+                Ok(Some(items)) => {
+                    rows.extend(items);
+                    continue;
                 }
-            }
+                Ok(None) => ("not run", String::new()),
+                Err(error) => ("damaged", format!(": {error:#}")),
+            };
+            missing += 1;
+            let Cell { model, task, protocol } = &cell.cell;
+            environment::note(&printable(&format!("{}: {model} on {task} by {protocol}{}", why.0, why.1)));
         }
         let bytes = render_items(&rows, format)?;
         match &self.output {

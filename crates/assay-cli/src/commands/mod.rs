@@ -162,6 +162,9 @@ pub fn plan_file(path: &PathBuf, set: &[String], available: bool, store: &Store)
     for warning in planned.document.notes().iter().chain(&planned.warnings) {
         environment::note(&format!("warning: {warning}"));
     }
+    for note in &planned.notes {
+        environment::note(&printable(&format!("note: {note}")));
+    }
     for cell in &planned.cells {
         let Cell { model, task, protocol } = &cell.cell;
         let (what, why) = match &cell.evaluation {

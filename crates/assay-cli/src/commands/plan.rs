@@ -39,7 +39,11 @@ impl Plan {
                 .map(|(node, status)| json!({"label": node.label, "also": node.also, "kind": node.kind, "key": node.key, "standing": status}))
                 .collect();
             let estimated = json!({"seconds": estimate.seconds, "bytes": estimate.bytes, "steps_covered": covered});
-            print_json("assay.plan/1", json!({"steps": steps, "counts": counts, "estimate": estimated}))?;
+            let notes = &planned.notes;
+            print_json(
+                "assay.plan/1",
+                json!({"steps": steps, "counts": counts, "estimate": estimated, "notes": notes}),
+            )?;
             return Ok(Exit::Done);
         }
         let mut text = String::new();

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use assay_config::printable;
-use assay_engine::{CancelToken, Entry, Event, Executor, Options, RunLog, StepKey, Store, Summary};
+use assay_engine::{CancelToken, Event, Executor, Options, RunLog, StepKey, StepWarning, Store, Summary};
 use assay_lab::device::{self, DeviceChoice, OpenDevice};
-use assay_lab::{Cell, CellState, Planned, Results, Runtime, SeenResults};
+use assay_lab::{Cell, CellState, Evaluation, Planned, Results, Runtime, SeenResults};
 use assay_report::{Format, render};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -116,9 +116,18 @@ impl Run {
             }
             progress.show(event);
         };
-        let found = |key, entry: &Entry| seen.note(key, entry);
-        let plan = &planned.plan;
-        let summary = Executor { plan, store, runtime, options, events: &events, found: &found, cancel: &cancel }.run();
+        let found = |key, summary: &[u8], warnings: &[StepWarning]| seen.note(key, summary, warnings);
+        let executor = Executor {
+            plan: &planned.plan,
+            store,
+            runtime,
+            options,
+            events: &events,
+            headline: Evaluation::SUMMARY,
+            found: &found,
+            cancel: &cancel,
+        };
+        let summary = executor.run();
         let summary = summary.inspect_err(|_| progress.finish())?;
         progress.finish();
         if let Some(log) = &log {

@@ -28,7 +28,9 @@ impl Show {
         let planned = self.experiment.plan(&store)?;
         let results = Results::read(&planned.cells, &store, &HashMap::new(), &SeenResults::default());
         note_states(&results);
-        let warnings: BTreeSet<&String> = results.cells.iter().flat_map(|cell| &cell.warnings).collect();
+        let told: BTreeSet<&String> = planned.warnings.iter().collect();
+        let warnings = results.cells.iter().flat_map(|cell| &cell.warnings).filter(|warning| !told.contains(warning));
+        let warnings: BTreeSet<&String> = warnings.collect();
         for warning in warnings {
             environment::note(&format!("warning: {}", printable(warning)));
         }

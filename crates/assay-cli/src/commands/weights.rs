@@ -73,6 +73,9 @@ fn text(report: &WeightsReport) -> String {
             n => writeln!(out, "  ({n} numbers are not finite)"),
         };
     }
+    for (name, what) in &report.unread {
+        let _ = writeln!(out, "not read    {}: {}", printable(name), printable_message(what));
+    }
     let numbers: usize = report.tensors.iter().map(|t| t.shape.iter().product::<usize>()).sum();
     let _ = writeln!(out, "\nformat      {}", report.format);
     if let Some(container) = &report.container {
@@ -100,6 +103,23 @@ fn describe(guess: &GuessReport, out: &mut String) {
     }
     if guess.has_classifier {
         out.push_str("classifier  its own is there\n");
+    }
+    for note in &guess.notes {
+        let _ = writeln!(out, "note        {}", printable_message(note));
+    }
+    if let Some(unsaid) = &guess.unsaid {
+        let _ = writeln!(out, "not said    {}", printable_message(unsaid));
+    }
+    for choice in &guess.choices {
+        let container = choice.container.as_ref().map(|key| format!("container: {key:?}, ")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "choice      {}prefix: {:?} ({} of {} tensors)",
+            printable(&container),
+            choice.prefix,
+            choice.present,
+            guess.needed
+        );
     }
     for problem in &guess.problems {
         let _ = writeln!(out, "problem     {}", printable_message(problem));

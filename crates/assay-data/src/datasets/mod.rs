@@ -92,6 +92,7 @@ impl Official {
             bail!("{} holds other images than published: {}", root.display(), unlike.join("; "));
         }
         manifest.notes.extend(unlike);
+        manifest.details.extend(files.litter());
         Ok(manifest)
     }
 

@@ -1,36 +1,16 @@
-//! Datasets that are tables: a CSV that names image files, and Parquet with the images inside.
+//! Datasets that are tables: CSV and JSON lines that name image files, Parquet, Arrow and WebDataset with the images inside.
 
+mod arrow_file;
+mod arrow_format;
 mod csv_file;
+mod json_lines;
 mod parquet_file;
 mod records;
+mod rows;
+mod text;
+mod web_dataset;
 
+pub use arrow_file::arrow_dataset;
 pub use csv_file::{CsvColumns, csv_table};
-pub use parquet_file::{ParquetColumns, parquet_table};
-
-use std::collections::BTreeMap;
-
-use crate::manifest::Split;
-
-/// Finds the split that a word means.
-pub fn split_of(name: &str) -> Option<Split> {
-    match name.trim().to_lowercase().as_str() {
-        "train" | "training" => Some(Split::Train),
-        "val" | "valid" | "validation" | "dev" => Some(Split::Val),
-        "test" | "testing" => Some(Split::Test),
-        _ => None,
-    }
-}
-
-/// Finds the index of each name among all of them, sorted: numbers by value where all are numbers, else by bytes.
-fn classes_of<'n>(names: impl Iterator<Item = &'n String>) -> (Vec<String>, BTreeMap<String, u32>) {
-    let mut classes: Vec<String> = names.cloned().collect();
-    let all_numbers = classes.iter().all(|n| n.parse::<i64>().is_ok());
-    if all_numbers {
-        classes.sort_by_key(|n| (n.parse::<i64>().unwrap_or_default(), n.clone()));
-    } else {
-        classes.sort();
-    }
-    classes.dedup();
-    let index = classes.iter().enumerate().map(|(i, c)| (c.clone(), i as u32)).collect();
-    (classes, index)
-}
+pub use parquet_file::{TableColumns, parquet_table};
+pub use web_dataset::{WebColumns, shard_paths, web_dataset};

@@ -1,39 +1,43 @@
 //! Parquet files with encoded images inside: the layout of datasets on the Hugging Face hub.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
-use parquet::basic::Type;
+use parquet::basic::{Compression, Type};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 
-use super::{classes_of, split_of};
+use super::rows::{Row, RowLabel, Rows};
+use crate::classes::some;
 use crate::decode::ImageError;
 use crate::digests::Digests;
-use crate::manifest::{Manifest, Sample, Split};
+use crate::litter::Litter;
+use crate::manifest::Manifest;
 use crate::regular::{check_regular, open_regular};
 use crate::source::{Container, Content, ImageSource, Packed};
-use crate::target::Targets;
+use crate::splits::{SplitWords, split_of, split_word, splits_of_files};
 
-/// Names of the columns of Parquet files.
-#[derive(Clone, Debug)]
-pub struct ParquetColumns {
+/// Names of the columns of tables with images inside, and how they are read.
+#[derive(Clone, Debug, Default)]
+pub struct TableColumns {
     /// The encoded image: bytes, or a struct with `bytes`.
     pub image: String,
-    /// The class: a number or a name.
+    /// The class: a number or a name, or a list of them.
     pub label: String,
+    /// Words for splits besides the usual ones.
+    pub splits: SplitWords,
 }
 
 /// A row group with more bytes is refused.
 const MAX_BYTES: i64 = 4 << 30;
 /// Version of what is remembered of a file; raise it when other images or labels are read of the same file.
-const PARQUET_READER: u32 = 1;
+const PARQUET_READER: u32 = 2; // 1 – labels as text; 2 – labels that are not known, and lists of them
 /// Row groups kept in memory: neighbouring images are asked for together.
 const KEPT: usize = 2;
 
@@ -77,63 +81,58 @@ impl Container for Table {
     }
 }
 
-/// Reads a Parquet file, or all of a folder; the split is told by the beginning of a file's name, `train-00000-of-00001.parquet`,
-/// where every name begins with one. Names of classes come from the `huggingface` metadata, or are the labels themselves.
+/// Reads a Parquet file, or all of a folder; the split is told by the name of a file, `train-00000-of-00001.parquet`, or of a
+/// folder above it, `default/train/0000.parquet`. Names of classes come from the `huggingface` metadata of each file, and files
+/// are compared by them; without it classes are the labels themselves.
 ///
 /// # Errors
-/// When a column is missing or of another type, an image or a label is null, or a file is damaged.
-pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digests) -> anyhow::Result<Manifest> {
-    let files = files_of(path)?;
-    let split = |file: &Path| split_of(file.file_name()?.to_str()?.split(['-', '.', '_']).next()?);
-    let all_split = files.iter().all(|f| split(f).is_some());
-    let (mut rows, mut named) = (Vec::new(), None);
-    for file in &files {
-        let digest =
-            digests.file(&path.to_string_lossy(), file).with_context(|| format!("reading {}", file.display()))?;
-        let key = [columns.image.as_bytes(), columns.label.as_bytes()];
-        let bytes = digests.memo(
-            &format!("parquet rows {PARQUET_READER}"),
-            &[digest.as_bytes(), key[0], key[1]],
-            &mut || guarded(|| scan(file, columns)).with_context(|| file.display().to_string()),
-        )?;
-        let Scan { names, starts, rows: found } =
-            serde_json::from_slice(&bytes).context("what was kept of a Parquet file is damaged")?;
-        let is_whole = starts.first() == Some(&0) && starts.is_sorted() && starts.last() == Some(&found.len());
-        ensure!(is_whole, "what was kept of {} is damaged", file.display());
-        named = named.or(names);
+/// When a column is missing or of another type, an image is null, a file is damaged, or a split is not known.
+pub fn parquet_table(path: &Path, columns: &TableColumns, digests: &dyn Digests) -> anyhow::Result<Manifest> {
+    let mut all = Rows::default();
+    let (names, files) = tables_in(path, "parquet", &mut all.details)?;
+    check_configurations(&names).with_context(|| path.display().to_string())?;
+    let (splits, details) = splits_of_files(&names, &columns.splits).with_context(|| path.display().to_string())?;
+    all.details.extend(details);
+    let mut unlisted = Vec::new();
+    for ((name, file), split) in names.into_iter().zip(&files).zip(splits) {
+        let Some(split) = split else { continue };
+        let Scan { names: list, starts, rows } = scanned(path, file, columns, digests)?;
         let table = Table { path: file.clone(), column: columns.image.clone(), starts, kept: Mutex::default() };
         let table = Packed::new(table);
-        let split = if all_split { split(file).unwrap_or(Split::Whole) } else { Split::Whole };
-        let name = file.strip_prefix(path).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        let name =
-            if name.is_empty() { file.file_name().unwrap_or_default().to_string_lossy().into_owned() } else { name };
-        rows.extend(
-            found.into_iter().enumerate().map(|(i, row)| (format!("{name}/{i}"), row, split, table.clone(), i)),
-        );
-    }
-    let (classes, index) = match named {
-        Some(names) => {
-            let index = names.iter().enumerate().map(|(i, _)| (i.to_string(), i as u32)).collect();
-            (names, index)
+        for (index, (digest, mut label)) in rows.into_iter().enumerate() {
+            let path = format!("{name}/{index}");
+            if let Some(list) = &list {
+                label = label.named(list).with_context(|| path.clone())?;
+            }
+            let digest = blake3::Hash::from_hex(&digest).context("what was kept of a Parquet file is damaged")?;
+            let source = ImageSource::Inside { container: table.clone(), index };
+            all.rows.push(Row { path, digest, label, split, source });
         }
-        None => classes_of(rows.iter().map(|r| &r.1.1)),
-    };
-    let mut samples = Vec::with_capacity(rows.len());
-    for (path, (digest, label), split, container, at) in rows {
-        let class = index.get(&label);
-        let class =
-            *class.with_context(|| format!("{path}: label {label} is none of the {} classes", classes.len()))?;
-        let digest = blake3::Hash::from_hex(&digest).context("what was kept of a Parquet file is damaged")?;
-        samples.push(Sample {
-            path,
-            digest,
-            targets: Targets::class(class),
-            split,
-            source: ImageSource::Inside { container, index: at },
-        });
+        match list {
+            Some(list) => all.lists.push((name, list)),
+            None => unlisted.push(name),
+        }
     }
-    ensure!(!samples.is_empty(), "{} holds no rows", path.display());
-    Ok(Manifest { classes, samples, ..Manifest::default() })
+    if let (Some((listed, _)), Some(other)) = (all.lists.first(), unlisted.first()) {
+        all.notes
+            .push(format!("{listed} has names for its classes, and {other} has none: its labels must be such names"));
+    }
+    all.manifest().with_context(|| path.display().to_string())
+}
+
+/// What is remembered of a file, or found in it now.
+fn scanned(path: &Path, file: &Path, columns: &TableColumns, digests: &dyn Digests) -> anyhow::Result<Scan> {
+    let digest = digests.file(&path.to_string_lossy(), file).with_context(|| format!("reading {}", file.display()))?;
+    let bytes = digests.memo(
+        &format!("parquet rows {PARQUET_READER}"),
+        &[digest.as_bytes(), columns.image.as_bytes(), columns.label.as_bytes()],
+        &mut || guarded(|| scan(file, columns)).with_context(|| file.display().to_string()),
+    )?;
+    let scan: Scan = serde_json::from_slice(&bytes).context("what was kept of a Parquet file is damaged")?;
+    let Scan { starts, rows, .. } = &scan;
+    let is_whole = starts.first() == Some(&0) && starts.is_sorted() && starts.last() == Some(&rows.len());
+    ensure!(is_whole, "what was kept of {} is damaged", file.display());
+    Ok(scan)
 }
 
 /// Remembered of a file: names of classes, first rows of row groups, digest and label of each row.
@@ -141,23 +140,56 @@ pub fn parquet_table(path: &Path, columns: &ParquetColumns, digests: &dyn Digest
 struct Scan {
     names: Option<Vec<String>>,
     starts: Vec<usize>,
-    rows: Vec<(String, String)>,
+    rows: Vec<(String, RowLabel)>,
 }
 
-fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// Finds a file, or those of a folder with an ending, with their paths inside the folder.
+///
+/// # Errors
+/// When there is none, or a folder cannot be read.
+pub(super) fn tables_in(
+    path: &Path,
+    ending: &str,
+    details: &mut Vec<String>,
+) -> anyhow::Result<(Vec<String>, Vec<PathBuf>)> {
     if !path.is_dir() {
         check_regular(path).with_context(|| format!("reading {}", path.display()))?;
-        return Ok(vec![path.to_owned()]);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok((vec![name], vec![path.to_owned()]));
     }
-    let mut files = Vec::new();
-    for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
+    let (mut names, mut files, mut litter) = (Vec::new(), Vec::new(), Litter::default());
+    let walk = walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
+    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !litter.takes(Path::new(entry.file_name()))) {
         let entry = entry.with_context(|| format!("reading the folder {}", path.display()))?;
-        if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "parquet") {
+        if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)) {
+            let inside = entry.path().strip_prefix(path).unwrap_or(entry.path());
+            names.push(inside.to_string_lossy().replace('\\', "/"));
             files.push(entry.into_path());
         }
     }
-    ensure!(!files.is_empty(), "{} holds no .parquet file", path.display());
-    Ok(files)
+    ensure!(!files.is_empty(), "{} holds no .{ending} file", path.display());
+    details.extend(litter.detail());
+    Ok((names, files))
+}
+
+/// Looks whether files lie in the folders of several configurations, as `default/train/0000.parquet` and `large/train/0000.parquet`.
+fn check_configurations(names: &[String]) -> anyhow::Result<()> {
+    let mut by_split: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for name in names {
+        if let (Some(word), Some((folder, _))) = (split_word(name), name.split_once('/')) {
+            by_split.entry(word.to_lowercase()).or_default().insert(folder);
+        }
+    }
+    let is_split = |folder: &str| split_of(folder).is_some() || folder.starts_with("split=");
+    let several = by_split.values().find(|folders| folders.iter().filter(|folder| !is_split(folder)).count() > 1);
+    if let Some(folders) = several {
+        let folders: Vec<&str> = folders.iter().copied().collect();
+        bail!(
+            "the folders {} have files of the same split: are they several datasets? Give `path` the folder of one, or `config` of `Hub` its name",
+            some(&folders)
+        );
+    }
+    Ok(())
 }
 
 /// Runs a reader of hostile bytes; a panic of the library is an error about the file.
@@ -166,10 +198,17 @@ fn guarded<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
 }
 
 fn open(path: &Path) -> anyhow::Result<SerializedFileReader<File>> {
-    SerializedFileReader::new(open_regular(path)?).context("it is not a Parquet file, or a damaged one")
+    let reader =
+        SerializedFileReader::new(open_regular(path)?).context("it is not a Parquet file, or a damaged one")?;
+    let mut columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+    ensure!(
+        !columns.any(|column| column.compression() == Compression::LZO),
+        "its columns are compressed with LZO, which is not read: write it with zstd, gzip or snappy"
+    );
+    Ok(reader)
 }
 
-fn scan(path: &Path, columns: &ParquetColumns) -> anyhow::Result<Vec<u8>> {
+fn scan(path: &Path, columns: &TableColumns) -> anyhow::Result<Vec<u8>> {
     let reader = open(path)?;
     let (mut starts, mut rows) = (vec![0], Vec::new());
     for group in 0..reader.num_row_groups() {
@@ -195,8 +234,14 @@ fn names_of(reader: &SerializedFileReader<File>, label: &str) -> Option<Vec<Stri
     let entries = reader.metadata().file_metadata().key_value_metadata()?;
     let text = entries.iter().find(|e| e.key == "huggingface")?.value.as_ref()?;
     let value: Value = serde_json::from_str(text).ok()?;
-    let names = value.pointer(&format!("/info/features/{label}/names"))?.as_array()?;
-    names.iter().map(|n| n.as_str().map(str::to_owned)).collect()
+    class_names(value.get("info")?.get("features")?, label)
+}
+
+/// Names of the classes of a feature as `datasets` describes it: a `ClassLabel`, or a list of them.
+pub(super) fn class_names(features: &Value, label: &str) -> Option<Vec<String>> {
+    let feature = features.get(label)?;
+    let feature = feature.get("feature").or_else(|| feature.get(0)).unwrap_or(feature);
+    feature.get("names")?.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 /// Index of the column with one of these paths.
@@ -237,7 +282,7 @@ fn images_of(reader: &SerializedFileReader<File>, group: usize, name: &str) -> a
     let most = descr.max_def_level();
     if let Some(null) = levels.iter().position(|l| *l < most) {
         bail!(
-            "row {null} of row group {group} has no image in column {name:?} (null); leave such rows out when the file is written"
+            "row {null} of row group {group} has no image in column {name:?} (null, or a path without bytes): leave such rows out, or put the bytes in, when the file is written"
         );
     }
     Ok(values.into_iter().map(|v| v.data().to_vec()).collect())
@@ -248,32 +293,81 @@ fn labels_of(
     group: usize,
     name: &str,
     located: &dyn Fn(usize) -> String,
-) -> anyhow::Result<Vec<String>> {
-    let at = column(reader, &[name.to_owned()])?;
-    let most = reader.metadata().file_metadata().schema_descr().column(at).max_def_level();
+) -> anyhow::Result<Vec<RowLabel>> {
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let inside = format!("{name}.");
+    let is_it = |path: String| path == name || path.starts_with(&inside);
+    let at = match schema.columns().iter().position(|c| is_it(c.path().string())) {
+        Some(at) => at,
+        None => column(reader, &[name.to_owned()])?,
+    };
+    let descr = schema.column(at);
     let rows = reader.metadata().row_group(group).num_rows() as usize;
-    let mut levels: Vec<i16> = Vec::new();
+    let (mut levels, mut repeats): (Vec<i16>, Vec<i16>) = (Vec::new(), Vec::new());
     macro_rules! all {
         ($column:expr, $show:expr) => {{
             let (mut column, mut values, mut read) = ($column, Vec::new(), 0);
             while read < rows {
-                let (records, _, _) = column.read_records(rows - read, Some(&mut levels), None, &mut values)?;
+                let (records, _, _) =
+                    column.read_records(rows - read, Some(&mut levels), Some(&mut repeats), &mut values)?;
                 ensure!(records > 0, "row group {group} ends after {read} of {rows} rows");
                 read += records;
             }
-            values.into_iter().map($show).collect::<Vec<String>>()
+            values.into_iter().map($show).collect::<anyhow::Result<Vec<String>>>()?
         }};
     }
+    let whole = |value: f64| {
+        let is_whole = value == value.trunc() && value.abs() < 9e15;
+        ensure!(is_whole, "column {name:?} holds {value}, and labels are whole numbers or names");
+        Ok(format!("{value:.0}"))
+    };
     let labels = match reader.get_row_group(group)?.get_column_reader(at)? {
-        ColumnReader::Int32ColumnReader(c) => all!(c, |v| v.to_string()),
-        ColumnReader::Int64ColumnReader(c) => all!(c, |v| v.to_string()),
-        ColumnReader::ByteArrayColumnReader(c) => {
-            all!(c, |v: ByteArray| String::from_utf8_lossy(v.data()).into_owned())
-        }
+        ColumnReader::BoolColumnReader(c) => all!(c, |v| Ok(v.to_string())),
+        ColumnReader::Int32ColumnReader(c) => all!(c, |v| Ok(v.to_string())),
+        ColumnReader::Int64ColumnReader(c) => all!(c, |v| Ok(v.to_string())),
+        ColumnReader::FloatColumnReader(c) => all!(c, |v| whole(f64::from(v))),
+        ColumnReader::DoubleColumnReader(c) => all!(c, whole),
+        ColumnReader::ByteArrayColumnReader(c) => all!(c, |v: ByteArray| {
+            let text = String::from_utf8(v.data().to_vec());
+            text.with_context(|| format!("column {name:?} holds a label that is not UTF-8"))
+        }),
         _ => bail!("column {name:?} holds neither whole numbers nor names"),
     };
-    if let Some(null) = levels.iter().position(|l| *l < most) {
-        bail!("{} has no label in column {name:?} (null)", located(null));
+    let nullable = schema.get_column_root(at).is_optional();
+    let found = grouped(labels, (&levels, descr.max_def_level()), (&repeats, descr.max_rep_level()), nullable);
+    let found = found.with_context(|| format!("column {name:?} has no whole lists of labels"))?;
+    ensure!(found.len() == rows, "column {name:?} has {} labels for {rows} rows", found.len());
+    if let Some(empty) = found.iter().position(|label| *label == RowLabel::One(String::new())) {
+        bail!("{} has an empty label in column {name:?}", located(empty));
     }
-    Ok(labels)
+    Ok(found)
+}
+
+/// Labels by row, from values and their levels; `None` where they do not fit each other.
+fn grouped(
+    values: Vec<String>,
+    (levels, most): (&[i16], i16),
+    (repeats, depth): (&[i16], i16),
+    nullable: bool,
+) -> Option<Vec<RowLabel>> {
+    let mut values = values.into_iter();
+    if most == 0 {
+        return Some(values.map(RowLabel::One).collect());
+    }
+    let mut rows = Vec::new();
+    for (at, level) in levels.iter().enumerate() {
+        let value = if *level == most { Some(values.next()?) } else { None };
+        if depth == 0 {
+            rows.push(value.map_or(RowLabel::Unknown, RowLabel::One));
+            continue;
+        }
+        if *repeats.get(at)? == 0 {
+            // A list that is null is not known; an empty one shows nothing.
+            rows.push(if *level == 0 && nullable { RowLabel::Unknown } else { RowLabel::Several(Vec::new()) });
+        }
+        if let (Some(value), RowLabel::Several(all)) = (value, rows.last_mut()?) {
+            all.push(value);
+        }
+    }
+    Some(rows)
 }

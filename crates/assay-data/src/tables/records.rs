@@ -3,13 +3,14 @@
 use std::io::{self, Read};
 
 /// Most bytes of a record, which may have several lines in quotes.
-const MAX_RECORD_BYTES: usize = 16 << 20;
+pub(super) const MAX_RECORD_BYTES: usize = 16 << 20;
 /// Most bytes of a file: its rows are kept in memory.
 const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// Passes on what it reads, and counts the bytes of each record by the rules that the parser has for quotes.
 pub(super) struct BoundedRecords<R> {
     source: R,
+    delimiter: u8,
     place: Place,
     line: u64,
     record: usize,
@@ -27,8 +28,8 @@ enum Place {
 }
 
 impl<R: Read> BoundedRecords<R> {
-    pub fn new(source: R) -> Self {
-        Self { source, place: Place::FieldStart, line: 1, record: 0, total: 0 }
+    pub fn new(source: R, delimiter: u8) -> Self {
+        Self { source, delimiter, place: Place::FieldStart, line: 1, record: 0, total: 0 }
     }
 
     fn see(&mut self, byte: u8) -> io::Result<()> {
@@ -38,7 +39,7 @@ impl<R: Read> BoundedRecords<R> {
             (Place::FieldStart | Place::QuoteInQuotes, b'"') => Place::Quoted,
             (Place::Quoted, b'"') => Place::QuoteInQuotes,
             (Place::Quoted, _) => Place::Quoted,
-            (_, b',') => Place::FieldStart,
+            (_, other) if other == self.delimiter => Place::FieldStart,
             (_, b'\n' | b'\r') => {
                 self.record = 0;
                 Place::FieldStart
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     fn rows(text: impl Read) -> Result<usize, String> {
-        let mut reader = csv::Reader::from_reader(BoundedRecords::new(text));
+        let mut reader = csv::Reader::from_reader(BoundedRecords::new(text, b','));
         reader.records().try_fold(0, |n, row| row.map(|_| n + 1)).map_err(|e| e.to_string())
     }
 

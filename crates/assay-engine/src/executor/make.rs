@@ -55,6 +55,7 @@ impl<W: Sync> Run<'_, W> {
                     is_full: false,
                 },
             };
+            self.tell_moved();
             if done.send((at, outcome)).is_err() {
                 return;
             }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::artifact::damage_in;
 use crate::plan::Plan;
-use crate::store::{Entry, StepWarning, Store};
+use crate::store::{Entry, Index, Learnt, StepWarning, Store};
 use crate::{CancelToken, Digest, Event, Holder, StepKey};
 
 use budget::Budget;
@@ -98,9 +98,11 @@ pub struct Executor<'a, W> {
     pub options: &'a Options,
     /// Who listens; called from several threads.
     pub events: &'a (dyn Fn(&Event) + Sync),
-    /// Is shown every wanted result that is in the store already, once it has been verified, so that nobody need read it
-    /// again; called from several threads.
-    pub found: &'a (dyn Fn(StepKey, &Entry) + Sync),
+    /// The small file of wanted results that `found` is shown.
+    pub headline: &'static str,
+    /// Is shown every wanted result that is in the store already and whole, by its key, its headline and its warnings, so
+    /// that nobody need read it again; called from several threads.
+    pub found: &'a (dyn Fn(StepKey, &[u8], &[StepWarning]) + Sync),
     /// How to stop.
     pub cancel: &'a CancelToken,
 }
@@ -113,7 +115,8 @@ struct Run<'r, W> {
     options: &'r Options,
     cancel: &'r CancelToken,
     listener: &'r (dyn Fn(&Event) + Sync),
-    found: &'r (dyn Fn(StepKey, &Entry) + Sync),
+    headline: &'static str,
+    found: &'r (dyn Fn(StepKey, &[u8], &[StepWarning]) + Sync),
     /// Warnings that have been told: each is told once in a run, however many results it came with.
     told: Mutex<BTreeSet<StepWarning>>,
     /// Digests of artifacts, as far as they were looked at.
@@ -122,7 +125,9 @@ struct Run<'r, W> {
 
 /// What the look at a wanted result came to.
 enum Look {
-    Whole(Vec<StepWarning>),
+    /// It is known from the index.
+    Known,
+    Whole(Vec<StepWarning>, Option<Learnt>),
     Absent,
     Damaged,
     Failed(String),
@@ -142,19 +147,23 @@ impl<W: Sync> Executor<'_, W> {
             options: self.options,
             cancel: self.cancel,
             listener: self.events,
+            headline: self.headline,
             found: self.found,
             told: Mutex::default(),
             outputs: Mutex::default(),
         };
+        run.tell_moved();
         let summary = run.run()?;
         self.store.remember_verified();
+        run.tell_moved();
         Ok(summary)
     }
 }
 
 impl<W: Sync> Run<'_, W> {
     fn run(&self) -> anyhow::Result<Summary> {
-        let mut present = self.plan.present(self.store)?;
+        // Wanted results are looked at below, which tells whether they are there.
+        let mut present = self.plan.present_among(self.store, |at| !self.plan.is_target(at))?;
         let mut summary = Summary::default();
         self.verify_targets(&mut present, &mut summary);
         let needed = self.plan.needed(&present);
@@ -179,19 +188,29 @@ impl<W: Sync> Run<'_, W> {
 
     /// Verifies the results that are wanted for themselves; tells what is damaged and sets it aside.
     fn verify_targets(&self, present: &mut [bool], summary: &mut Summary) {
-        let targets: Vec<usize> = self.plan.targets().filter(|at| present[*at]).collect();
+        let targets: Vec<usize> = self.plan.targets().collect();
+        let index = self.store.index(targets.iter().map(|at| (self.plan.at(*at).kind, self.plan.at(*at).key)));
         let each = targets.len().div_ceil(self.options.jobs.max(1)).max(64);
+        let look = |part: usize| {
+            let places = (part * each..).zip(targets[part * each..].iter().take(each));
+            places.map(|(place, at)| self.look(*at, place, index.as_ref())).collect::<Vec<_>>()
+        };
         let looks: Vec<Look> = std::thread::scope(|scope| {
-            let look = |part: &[usize]| part.iter().map(|at| self.look(*at)).collect::<Vec<_>>();
             if targets.len() <= each {
-                return look(&targets);
+                return look(0);
             }
-            let parts: Vec<_> = targets.chunks(each).map(|part| scope.spawn(move || look(part))).collect();
+            let look = &look;
+            let parts: Vec<_> = (0..targets.len().div_ceil(each)).map(|part| scope.spawn(move || look(part))).collect();
             parts.into_iter().flat_map(|part| part.join().expect("looking at an entry does not panic")).collect()
         });
+        let mut learnt = Vec::new();
         for (at, look) in targets.into_iter().zip(looks) {
             match look {
-                Look::Whole(warnings) => self.tell_warnings(warnings),
+                Look::Known => {}
+                Look::Whole(warnings, news) => {
+                    self.tell_warnings(warnings);
+                    learnt.extend(news);
+                }
                 Look::Absent => present[at] = false,
                 Look::Damaged => {
                     present[at] = false;
@@ -204,15 +223,30 @@ impl<W: Sync> Run<'_, W> {
                 }
             }
         }
+        if let Some(index) = index {
+            self.store.remember_index(&index, learnt);
+        }
     }
 
-    fn look(&self, at: usize) -> Look {
+    fn look(&self, at: usize, place: usize, index: Option<&Index>) -> Look {
         let node = self.plan.at(at);
+        if let Some(headline) = index.and_then(|index| index.headline(self.store, place, node.kind, node.key)) {
+            (self.found)(node.key, headline, &[]);
+            return Look::Known;
+        }
+        // From before it is read: should it change meanwhile, it will have another.
+        let stamp = self.store.stamp(node.kind, node.key);
         let entry = self.store.entry(node.kind, node.key);
         match entry.and_then(|entry| entry.map(|entry| entry.files.look().map(|()| entry)).transpose()) {
-            Ok(Some(entry)) => {
-                (self.found)(node.key, &entry);
-                Look::Whole(entry.provenance.warnings)
+            Ok(Some(Entry { provenance, files, .. })) => {
+                let headline = files.get(self.headline).ok();
+                if let Some(headline) = &headline {
+                    (self.found)(node.key, headline, &provenance.warnings);
+                }
+                let is_plain = provenance.warnings.is_empty() && !provenance.files.values().any(|file| file.apart);
+                let headline = headline.filter(|_| is_plain).map(|headline| headline.as_ref().into());
+                let learnt = stamp.zip(headline).map(|(stamp, headline)| (place, stamp, headline));
+                Look::Whole(provenance.warnings, learnt.filter(|_| index.is_some()))
             }
             Ok(None) => Look::Absent,
             Err(error) => match self.set_aside(&error) {
@@ -241,6 +275,11 @@ impl<W: Sync> Run<'_, W> {
         for StepWarning { label, message } in warnings {
             self.tell(&Event::Warning { label, message });
         }
+    }
+
+    /// Tells what has been moved out of the way.
+    fn tell_moved(&self) {
+        self.store.take_moved().iter().for_each(|event| self.tell(event));
     }
 
     /// Tells the listener, each warning once.

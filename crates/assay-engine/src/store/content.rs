@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use super::{CONTENT, Store};
+use super::{CONTENT, Store, plain};
 use crate::recipe::{content_digest, parameters_digest, references};
 use crate::{Digest, Entry, StepKey};
 
@@ -25,7 +25,7 @@ pub(super) struct Records {
 impl Records {
     /// Reads what has been added since.
     fn refresh(&mut self, path: &PathBuf) -> io::Result<()> {
-        let mut file = match File::open(path) {
+        let mut file = match plain::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 *self = Self::default();
                 return Ok(());
@@ -106,6 +106,7 @@ impl Store {
     ) -> io::Result<()> {
         loop {
             let path = self.records_path(kind);
+            self.make_way_for_file(&path)?;
             let mut file = File::options().append(true).create(true).open(&path)?;
             file.lock()?;
             if !super::lease::still_there(&path, &file) {
@@ -126,6 +127,9 @@ impl Store {
         for name in super::list::names(&folder)? {
             let Some(kind) = name.strip_suffix(".records") else { continue };
             let path = folder.join(&name);
+            if !plain::is_file(&path) {
+                continue;
+            }
             self.forget_records(kind, &path, kept)
                 .map_err(|error| anyhow::Error::new(error).context(format!("rewriting {}", path.display())))?;
         }

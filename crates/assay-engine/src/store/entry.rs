@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::list::is_nothing;
+use super::plain;
 use crate::artifact::{ArtifactFiles, FileRecord, output_digest};
 use crate::facts::{Facts, Stamp};
 use crate::{Digest, StepKey};
@@ -226,11 +226,18 @@ impl Store {
         Ok(Some(entry.provenance.warnings))
     }
 
+    /// Stamp of the file of an entry.
+    pub(crate) fn stamp(&self, kind: &str, key: StepKey) -> Option<Stamp> {
+        fs::metadata(self.entry_path(kind, key)).ok().map(|metadata| Stamp::of(&metadata))
+    }
+
     fn sealed(&self, kind: &str, key: StepKey) -> anyhow::Result<Option<Arc<Sealed>>> {
         let path = self.entry_path(kind, key);
         let bytes = match read_small(&path) {
             Ok(bytes) => bytes,
-            Err(error) if is_nothing(&error) => return Ok(None),
+            Err(error) if is_of_this_process(&error) => return Err(self.unreadable(kind, key, &path, error)),
+            // Not there; where one of the folders is none, it is not there either.
+            Err(_) if fs::symlink_metadata(&path).is_err() => return Ok(None),
             Err(error) => return Err(self.unreadable(kind, key, &path, error)),
         };
         match Sealed::open(bytes, key) {
@@ -247,18 +254,18 @@ impl Store {
         if is_of_this_process(&error) {
             return anyhow::Error::new(error).context(format!("reading {}", path.display()));
         }
-        self.damaged(kind, key, path.to_owned(), format!("cannot be read ({error})")).into()
+        let what = match error.kind() {
+            io::ErrorKind::NotFound => "is a link that leads nowhere".to_owned(),
+            _ => format!("cannot be read ({error})"),
+        };
+        self.damaged(kind, key, path.to_owned(), what).into()
     }
 }
 
 /// Reads a file that is nearly always smaller than a page or two, in one call.
 fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     use io::Read;
-    // A pipe or a device would be read for ever.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no ordinary file"));
-    }
-    let mut file = File::open(path)?;
+    let mut file = plain::open(path)?;
     let mut bytes = vec![0; 8192];
     let read = file.read(&mut bytes)?;
     bytes.truncate(read);
@@ -313,7 +320,7 @@ impl ApartFile {
     pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
         use io::Read;
         self.look()?;
-        let mut file = File::open(&self.path).map_err(|e| self.unreadable(e))?;
+        let mut file = plain::open(&self.path).map_err(|e| self.unreadable(e))?;
         let stamp = self.stamp(&file)?;
         let mut bytes = Vec::with_capacity(usize::try_from(stamp.size()).unwrap_or(0));
         file.read_to_end(&mut bytes).map_err(|e| self.unreadable(e))?;
@@ -329,14 +336,14 @@ impl ApartFile {
     /// Checks it, unless its stamp is known.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         self.look()?;
-        let file = File::open(&self.path).map_err(|e| self.unreadable(e))?;
+        let file = plain::open(&self.path).map_err(|e| self.unreadable(e))?;
         if self.is_known(&self.stamp(&file)?) { Ok(()) } else { self.hash() }
     }
 
     /// Hashes it.
     pub(crate) fn hash(&self) -> anyhow::Result<()> {
         self.look()?;
-        let mut file = File::open(&self.path).map_err(|e| self.unreadable(e))?;
+        let mut file = plain::open(&self.path).map_err(|e| self.unreadable(e))?;
         let stamp = self.stamp(&file)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&mut file).map_err(|e| self.unreadable(e))?;

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::{ENTRY, Holder, Listing, Store, list, remove};
+use super::{ENTRY, Holder, Listing, Store, list, plain, remove};
 use crate::StepKey;
+use crate::facts::TEMPORARY;
 
 /// What a collection would remove, or has removed.
 #[derive(Clone, Debug, Default)]
@@ -39,11 +40,17 @@ pub fn find(store: &Store, live: &HashSet<StepKey>) -> anyhow::Result<Garbage> {
     }
     garbage.work.extend(orphans.into_iter().map(|(_, _, path)| path));
     garbage.work.extend(outdated);
+    // Should one be in use, what is learnt of files is not kept that time.
+    let left = list::names(&store.facts_folder())?.into_iter().filter(|name| name.ends_with(TEMPORARY));
+    garbage.work.extend(left.map(|name| store.facts_folder().join(name)));
     for name in list::names(&store.work())? {
         let Some(key) = key_of(&name) else { continue };
+        let path = store.work().join(&name);
+        if name.ends_with(".lease") && !plain::is_file(&path) {
+            continue;
+        }
         // A checkpoint to resume from is wanted as long as the step is.
         let is_wanted = name.ends_with(".resume") && needed.contains(&key);
-        let path = store.work().join(&name);
         if !is_wanted && super::Lease::holder(&store.work().join(format!("{key}.lease"))).is_none() {
             garbage.work.push(path);
         }
@@ -74,6 +81,9 @@ pub fn sweep(store: &Store, live: &HashSet<StepKey>) -> anyhow::Result<Garbage> 
     });
     garbage.work.retain(|path| remove_unless_held(store, path));
     forget(store)?;
+    if !garbage.entries.is_empty() {
+        store.keep_indices(0)?;
+    }
     drop(exclusive);
     gone.iter().try_for_each(|path| remove(path))?;
     Ok(garbage)

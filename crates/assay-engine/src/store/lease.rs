@@ -69,7 +69,7 @@ impl Lease {
 
     /// Who holds the lease at `path` now, if anybody does.
     pub fn holder(path: &Path) -> Option<Holder> {
-        let mut file = File::open(path).ok()?;
+        let mut file = super::plain::open(path).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Self::read_holder(&mut file),
             _ => None,

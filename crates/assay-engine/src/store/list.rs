@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ENTRY, Holder, Lease, STEPS, Store};
+use super::live::{LIVE, LOCK};
+use super::{ENTRY, Holder, Lease, STEPS, Store, plain};
+use crate::digest::KeySet;
 use crate::{Provenance, StepKey};
 
 /// What is in the folders of entries.
@@ -36,6 +38,7 @@ impl Store {
             }
         }
         self.list_content(&mut listing)?;
+        self.list_beside(&mut listing)?;
         listing.entries.sort();
         Ok(listing)
     }
@@ -69,11 +72,34 @@ impl Store {
         let content = self.root().join(super::CONTENT);
         for name in all_names(&content)? {
             let path = content.join(&name);
-            if path.extension().is_some_and(|extension| extension == "records") && path.is_file() {
-                continue;
+            let is_ours = path.extension().is_some_and(|extension| extension == "records");
+            match is_ours {
+                true if plain::is_file(&path) => {}
+                // Earlier versions had a folder for each kind.
+                false if path.is_dir() => listing.outdated.push(path),
+                _ => listing.foreign.push(path),
             }
-            if path.is_dir() { listing.outdated.push(path) } else { listing.foreign.push(path) }
         }
+        Ok(())
+    }
+
+    /// Looks for what is foreign among the files of running processes and the facts.
+    fn list_beside(&self, listing: &mut Listing) -> anyhow::Result<()> {
+        for name in all_names(&self.work())? {
+            let path = self.work().join(&name);
+            let text = name.to_str().unwrap_or_default();
+            let is_locked = text == LOCK || text.ends_with(LIVE) || text.ends_with(".lease");
+            let is_ours = is_locked || text.split('.').next().is_some_and(|key| key.parse::<StepKey>().is_ok());
+            if !is_ours || (is_locked && !plain::is_file(&path)) {
+                listing.foreign.push(path);
+            }
+        }
+        let facts = self.facts_folder();
+        let odd = all_names(&facts)?.into_iter().map(|name| facts.join(name)).filter(|path| {
+            // What another process writes just now may be gone by now.
+            path.extension().is_some_and(|e| e == "aside") || (!plain::is_file(path) && path.symlink_metadata().is_ok())
+        });
+        listing.foreign.extend(odd);
         Ok(())
     }
 
@@ -109,11 +135,11 @@ impl Store {
             }
             let (kind, first) = group(&same[0]);
             let folder = self.root().join(STEPS).join(kind).join(format!("{first:02x}"));
-            let there: HashSet<StepKey> = match fs::read_dir(&folder) {
+            let there: KeySet = match fs::read_dir(&folder) {
                 Ok(entries) => entries
                     .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(ENTRY)?.parse().ok())
                     .collect(),
-                Err(error) if is_nothing(&error) => HashSet::new(),
+                Err(error) if is_nothing(&error) || !folder.is_dir() => KeySet::default(),
                 Err(error) => return Err(error),
             };
             same.iter().for_each(|at| missing[*at] = !there.contains(&keys[*at].1));

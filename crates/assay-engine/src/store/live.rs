@@ -11,11 +11,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::{Store, is_read_only, unique};
+use super::{Store, is_read_only, plain, unique};
 use crate::{Digest, StepKey};
 
-const LIVE: &str = ".live";
-const LOCK: &str = "sweep.lock";
+pub(super) const LIVE: &str = ".live";
+pub(super) const LOCK: &str = "sweep.lock";
 
 /// A process that needs some entries; nothing of them is collected until it is dropped.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ impl Store {
 
     fn open_lock(&self) -> io::Result<File> {
         let path = self.work().join(LOCK);
+        self.make_way_for_file(&path)?;
         File::options().read(true).write(true).create(true).truncate(false).open(path)
     }
 
@@ -84,10 +85,10 @@ impl Store {
                 continue;
             }
             let path = self.work().join(name);
-            let Ok(file) = File::open(&path) else { continue };
+            let Ok(file) = plain::open(&path) else { continue };
             match file.try_lock_shared() {
                 Err(TryLockError::WouldBlock) => {
-                    let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+                    let bytes = plain::read(&path).with_context(|| format!("reading {}", path.display()))?;
                     needed.extend(bytes.as_chunks::<32>().0.iter().map(|key| StepKey(Digest::from_bytes(*key))));
                 }
                 _ => dead.push(path),

@@ -8,8 +8,10 @@
 //! work/<key>.<maker>.making, .sealed       what they have made of it so far
 //! work/<key>.resume/                       checkpoints of interrupted attempts
 //! work/<key>.<maker>.damaged, .gone        entries on their way out
+//! work/odd.<maker>.aside                   what lay in place of a file or folder of the store
 //! work/<run>.live, work/sweep.lock         what running processes need, and the lock against collecting meanwhile
-//! facts/, runs/                            digests of outside files; logs
+//! facts/                                   digests of outside files; headlines of entries that were found whole
+//! runs/                                    logs
 //! ```
 //! `<ab>` are the first two digits of the key, `<maker>` is host, process and a number of its own.
 //!
@@ -32,9 +34,11 @@
 mod content;
 mod entry;
 pub mod gc;
+mod index;
 mod lease;
 mod list;
 mod live;
+pub(crate) mod plain;
 mod scratch;
 mod slot;
 mod tier;
@@ -52,10 +56,11 @@ use anyhow::Context as _;
 
 use crate::artifact::Artifact;
 use crate::facts::Facts;
-use crate::{Digest, Output, StepKey};
+use crate::{Digest, Event, Output, StepKey};
 
 pub(crate) use entry::{ApartFile, Sealed};
 pub use entry::{Damaged, Entry, Provenance, StepWarning};
+pub(crate) use index::{Index, Learnt};
 pub use lease::{Holder, Lease};
 pub use list::Listing;
 pub use live::LiveRun;
@@ -73,6 +78,8 @@ struct Inner {
     verified: Arc<Facts>,
     /// Records of early cutoff, by kind.
     contents: Mutex<BTreeMap<String, content::Records>>,
+    /// What was moved out of the way and has not been told yet.
+    moved: Mutex<Vec<Event>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -118,7 +125,7 @@ impl Store {
     /// A store that is only looked at; it need not exist.
     pub fn peek(root: &Path) -> Self {
         let verified = Arc::new(Facts::open(root.join("facts")));
-        Self(Arc::new(Inner { root: root.to_owned(), verified, contents: Mutex::default() }))
+        Self(Arc::new(Inner { root: root.to_owned(), verified, contents: Mutex::default(), moved: Mutex::default() }))
     }
 
     /// Its folder.
@@ -194,6 +201,9 @@ impl Store {
     /// Keeps what was learnt of large files, so that they are not hashed again. Losing it costs time only.
     pub(crate) fn remember_verified(&self) {
         let _ = self.0.verified.save();
+        for (path, to) in self.0.verified.take_moved() {
+            self.note_moved(true, &path, to);
+        }
     }
 
     pub(crate) fn verified(&self) -> &Arc<Facts> {
@@ -220,7 +230,9 @@ impl Store {
     }
 
     fn lease(&self, key: StepKey, holder: &Holder) -> anyhow::Result<Result<Lease, Option<Holder>>> {
-        Lease::take(&self.work().join(format!("{key}.lease")), holder)
+        let path = self.work().join(format!("{key}.lease"));
+        self.make_way_for_file(&path).with_context(|| format!("making the lease {}", path.display()))?;
+        Lease::take(&path, holder)
     }
 
     /// A name in `work/` that nobody else has.
@@ -275,7 +287,7 @@ fn is_read_only(error: &io::Error) -> bool {
 }
 
 /// Host, process, a random number of the process, and a number that it has not used yet: for names aside, never for results.
-fn unique(maker: &str) -> String {
+pub(crate) fn unique(maker: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     // In a container, host and process may be those of one that died before.
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());

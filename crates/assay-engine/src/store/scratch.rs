@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::{Damaged, Store, remove, unique};
+use super::{Damaged, Store, plain, remove, unique};
 use crate::{Digest, Event, FramedHasher, StepKey};
 
 /// Where a step keeps checkpoints. Each is preceded by a digest, so that a damaged one is as good as none.
 pub struct Scratch<'a> {
+    store: &'a Store,
     folder: PathBuf,
     kind: &'static str,
     key: StepKey,
@@ -19,14 +20,14 @@ pub struct Scratch<'a> {
 
 impl Store {
     pub(crate) fn scratch<'a>(
-        &self,
+        &'a self,
         kind: &'static str,
         key: StepKey,
         events: &'a (dyn Fn(&Event) + Sync),
     ) -> anyhow::Result<Scratch<'a>> {
         let folder = self.scratch_folder(key);
-        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(Scratch { folder, kind, key, events })
+        self.make_folder(&folder)?;
+        Ok(Scratch { store: self, folder, kind, key, events })
     }
 
     fn scratch_folder(&self, key: StepKey) -> PathBuf {
@@ -52,13 +53,16 @@ impl Scratch<'_> {
         });
         written.with_context(|| format!("writing {}", aside.display()))?;
         let path = self.folder.join(name);
-        fs::rename(&aside, &path).with_context(|| format!("writing {}", path.display()))
+        self.store
+            .make_way_for_file(&path)
+            .and_then(|()| fs::rename(&aside, &path))
+            .with_context(|| format!("writing {}", path.display()))
     }
 
     /// What was kept under `name`; `None` when nothing was, or it is damaged, which is told.
     pub fn load(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.folder.join(name);
-        let mut sealed = fs::read(&path).ok()?;
+        let mut sealed = plain::read(&path).ok()?;
         let bytes = sealed.split_off(sealed.len().min(32));
         if sealed == self.seal(name, &bytes).as_bytes() {
             return Some(bytes);

@@ -95,7 +95,11 @@ impl EntrySlot<'_> {
         let bytes = Sealed::write(recipe, &provenance, &self.files)?;
         let target = self.store.entry_path(self.kind, self.key);
         let parent = target.parent().expect("an entry is three folders below the root");
-        make_folders(parent)?;
+        if !parent.is_dir() {
+            self.store.make_folder(parent)?;
+            // So that it is found again after a power failure.
+            parent.ancestors().skip(1).take(2).try_for_each(sync_folder)?;
+        }
         for _ in 0..3 {
             if let Some(committed) = self.compare(&provenance)? {
                 return Ok((committed, provenance));
@@ -134,7 +138,7 @@ impl EntrySlot<'_> {
             File::open(&path).and_then(|f| f.sync_all()).with_context(|| format!("syncing {}", path.display()))?;
         }
         sync_folder(&self.folder)?;
-        if folder.exists() {
+        if fs::symlink_metadata(&folder).is_ok() {
             // Left by an attempt that died before its entry was linked.
             let gone = self.store.aside(self.key, &self.holder.host, "gone");
             fs::rename(&folder, &gone).with_context(|| format!("setting {} aside", folder.display()))?;
@@ -169,15 +173,6 @@ impl EntrySlot<'_> {
         let _ = remove(&aside);
         linked
     }
-}
-
-/// Makes a folder of entries, and makes sure that it is found again after a power failure.
-fn make_folders(folder: &Path) -> anyhow::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    folder.ancestors().skip(1).take(2).try_for_each(sync_folder)
 }
 
 impl Drop for EntrySlot<'_> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use assay_config::{Environment, Problem};
-use assay_data::Split;
+use assay_data::{ClassOrder, Split};
 use assay_engine::{Facts, Store};
 
 use super::TaskData;
@@ -22,13 +22,22 @@ pub struct DataReport {
     pub licence: Option<&'static str>,
     /// Number of classes that were found.
     pub classes: usize,
+    /// Names of the first of them.
+    pub class_names: Vec<String>,
+    /// Origin of their order, in words.
+    pub order: &'static str,
     /// For each split with images: its name, their number, and the published number.
     pub splits: Vec<(String, usize, Option<usize>)>,
-    /// Notes for a person.
+    /// What was detected, and what was passed over.
+    pub details: Vec<String>,
+    /// Warnings for a person.
     pub notes: Vec<String>,
     /// Why the files cannot be used.
     pub error: Option<String>,
 }
+
+/// Number of classes that are named in a report.
+const FIRST_CLASSES: usize = 8;
 
 /// Looks at the files of a task of an experiment or a catalogue.
 ///
@@ -59,7 +68,7 @@ pub fn check_data(
         }
     }
     let facts = Facts::open(store.facts_folder());
-    match TaskData::load(spec, &facts) {
+    match TaskData::load(spec, &facts, &experiment.hub) {
         Err(error) => report.error = Some(format!("{error:#}")),
         Ok(data) => {
             report.classes = data.manifest.classes.len();
@@ -70,7 +79,15 @@ pub fn check_data(
                     report.splits.push((format!("{split:?}"), found, expected));
                 }
             }
-            report.notes.extend(data.manifest.notes.iter().chain(&data.repeated).cloned());
+            report.class_names = data.manifest.classes.iter().take(FIRST_CLASSES).cloned().collect();
+            report.order = match data.manifest.order {
+                ClassOrder::Listed => "as they are listed",
+                ClassOrder::Sorted => "sorted: whole numbers by value where all are such, else by name",
+                ClassOrder::Disputed => "sorted by name, since the files disagree",
+            };
+            report.details.extend(data.manifest.origin.clone());
+            report.details.extend(data.manifest.details.iter().cloned());
+            report.notes.extend(data.manifest.notes.iter().chain(&data.doubts).cloned());
             report.notes.extend(data.skipped.iter().map(|path| format!("{path} cannot be decoded and is left out")));
         }
     }

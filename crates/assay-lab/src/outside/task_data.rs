@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use assay_data::{Digests, Manifest, Sample, Split, shards};
+use assay_data::{Digests, Doubts, HubCache, Label, Manifest, Presence, Sample, Split, doubts, shards};
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamp, Stamped};
 
 use super::Pictures;
-use crate::spec::{OnBadImage, TaskSpec};
+use crate::spec::{ClassesSpec, OnBadImage, TaskSpec, read_list};
 
 /// Answers a dataset's questions from the facts of the store, and notes the stamps of the files that it asks for.
 pub struct FactDigests<'a> {
@@ -63,8 +63,8 @@ pub struct TaskData {
     shard_of: Vec<u32>,
     /// Images left out because they cannot be decoded.
     pub skipped: Vec<String>,
-    /// Notes on images that are there more than once.
-    pub repeated: Vec<String>,
+    /// Warnings about names of classes that look like a mistake, and about images that are there more than once.
+    pub doubts: Vec<String>,
 }
 
 /// The images of a shard.
@@ -82,13 +82,21 @@ impl ExternalSource for ShardImages {
 }
 
 impl TaskData {
-    /// Lists, hashes and cuts the samples of a task.
+    /// Lists, hashes and cuts the samples of a task; those of the Hugging Face hub are looked for in `hub`.
     ///
     /// # Errors
-    /// When the dataset cannot be read, or nothing is left of it.
-    pub fn load(task: &TaskSpec, facts: &Facts) -> anyhow::Result<Self> {
+    /// When the dataset cannot be read, names of its classes are a mistake, or nothing is left of it.
+    pub fn load(task: &TaskSpec, facts: &Facts, hub: &HubCache) -> anyhow::Result<Self> {
         let digests = FactDigests::new(facts);
-        let mut manifest = task.dataset.manifest(&digests)?.subset(&task.subset());
+        let mut manifest = task.dataset.manifest(&digests, hub)?;
+        if let Some(classes) = &task.classes {
+            manifest = manifest.reorder(&classes.wanted()?)?;
+        }
+        if let Some(list) = &task.subset.list {
+            let place = || list.0.display().to_string();
+            manifest = manifest.keep_listed(&read_list(list)?).with_context(place)?;
+        }
+        manifest = manifest.subset(&task.subset());
         let mut skipped = Vec::new();
         if task.on_bad_image == OnBadImage::Skip {
             let bad = bad_images(&manifest, &digests)?;
@@ -96,7 +104,28 @@ impl TaskData {
             drop_samples(&mut manifest, &bad);
         }
         anyhow::ensure!(!manifest.samples.is_empty(), "no image is left of this dataset");
-        Ok(Self { skipped, ..Self::cut(manifest, &digests) })
+        let Doubts { errors, warnings } = doubts(&manifest);
+        let are_meant = task.classes.as_ref().is_some_and(ClassesSpec::lists_names);
+        anyhow::ensure!(
+            errors.is_empty() || are_meant,
+            "{}: mend the labels, or list the classes with `classes: […]` where all are meant",
+            errors.join("; ")
+        );
+        let mut data = Self { skipped, ..Self::cut(manifest, &digests) };
+        data.doubts.splice(0..0, errors.into_iter().chain(warnings));
+        Ok(data)
+    }
+
+    /// Warnings that stay with every result: what is not as published, left out, doubtful or there twice.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.skipped.is_empty() {
+            let some: Vec<_> = self.skipped.iter().take(5).map(String::as_str).collect();
+            let count = self.skipped.len();
+            warnings.push(format!("{count} images cannot be decoded and are left out: {}", some.join(", ")));
+        }
+        warnings.extend(self.manifest.notes.iter().chain(&self.doubts).cloned());
+        warnings
     }
 
     /// The samples of a manifest that somebody else has made.
@@ -110,8 +139,9 @@ impl TaskData {
         let shards = cut(&manifest, digests);
         let (shards, lengths): (Vec<External<ShardImages>>, Vec<usize>) = shards.into_iter().unzip();
         let shard_of = pieces_of(&manifest, &lengths);
-        let repeated = repeated(&manifest);
-        Self { manifest, digest, shards, lengths, shard_of, skipped: Vec::new(), repeated }
+        let mut doubts = repeated(&manifest);
+        doubts.extend(contradictions(&manifest));
+        Self { manifest, digest, shards, lengths, shard_of, skipped: Vec::new(), doubts }
     }
 
     /// The pieces that the images of these samples are in, in order.
@@ -163,16 +193,47 @@ fn repeated(manifest: &Manifest) -> Vec<String> {
             notes.push(format!("{count} images are in both {one:?} and {other:?}"));
         }
     }
-    for split in [Split::Train, Split::Val, Split::Test] {
+    for split in [Split::Train, Split::Val, Split::Test, Split::Whole] {
         let again = |splits: &Vec<(Split, usize)>| {
             splits.iter().filter(|(s, _)| *s == split).map(|(_, count)| count - 1).sum::<usize>()
         };
         let count: usize = seen.values().map(again).sum();
         if count > 0 {
-            notes.push(format!("{count} samples of {split:?} have the same image as another of that split"));
+            let place = if split == Split::Whole { String::new() } else { format!(" of {split:?}") };
+            let of = if split == Split::Whole { "" } else { " of that split" };
+            notes.push(format!("{count} samples{place} have the same image as another{of}"));
         }
     }
     notes
+}
+
+/// Counts images that are of one class here and of another there.
+fn contradictions(manifest: &Manifest) -> Option<String> {
+    let mut first: HashMap<blake3::Hash, &Sample> = HashMap::new();
+    let mut images: HashSet<blake3::Hash> = HashSet::new();
+    let mut example = None;
+    for sample in manifest.samples.iter().filter(|sample| sample.label().is_some()) {
+        let other = *first.entry(sample.digest).or_insert(sample);
+        if other.label() != sample.label() && images.insert(sample.digest) {
+            example.get_or_insert((other, sample));
+        }
+    }
+    let (one, other) = example?;
+    let shown = |sample: &Sample| format!("{} ({})", sample.path, shown(sample, &manifest.classes));
+    let count = images.len();
+    Some(format!("{count} images are there with different classes, such as {} and {}", shown(one), shown(other)))
+}
+
+/// The classes that a sample shows, in words.
+fn shown(sample: &Sample, classes: &[String]) -> String {
+    match sample.label() {
+        Some(Label::Class(class)) => classes[*class as usize].clone(),
+        Some(Label::MultiLabel(marks)) => {
+            let present = marks.iter().zip(classes).filter(|(mark, _)| **mark == Presence::Present);
+            present.map(|(_, name)| name.as_str()).take(4).collect::<Vec<_>>().join(", ")
+        }
+        None => String::new(),
+    }
 }
 
 /// For each sample, the piece that its image is in.
@@ -221,6 +282,11 @@ pub fn prepare(sample: &Sample, image: &assay_data::ImageSpec, pictures: Option<
         None => decode().and_then(|picture| image.apply(&picture)),
     };
     Ok(prepared.with_context(|| name_of(sample))?.pixels.data)
+}
+
+/// Decodes one sample; the error names the file.
+pub fn decoded(sample: &Sample, image: &assay_data::ImageSpec) -> anyhow::Result<assay_data::Picture> {
+    sample.picture(image.color).with_context(|| name_of(sample))
 }
 
 /// The name of an image in messages.
@@ -279,7 +345,20 @@ mod tests {
                 "1 samples of Test have the same image as another of that split",
             ]
         );
-        assert_eq!(notes(&[(0, Whole), (0, Whole)]), none, "without splits nothing leaks");
+        assert_eq!(notes(&[(0, Whole), (0, Whole)]), ["1 samples have the same image as another"]);
+    }
+
+    #[test]
+    fn an_image_of_two_classes_is_told_with_an_example() {
+        let of = |image, class, split| Sample { targets: Targets::class(class), ..sample(image, split) };
+        let told = |samples: Vec<Sample>| {
+            contradictions(&Manifest { classes: vec!["a".to_owned(), "b".to_owned()], ..manifest(samples) })
+        };
+        assert_eq!(told(vec![of(0, 0, Split::Train), of(0, 0, Split::Test), of(1, 1, Split::Test)]), None);
+        let both =
+            told(vec![of(0, 0, Split::Train), of(0, 1, Split::Test), of(0, 1, Split::Test), of(1, 1, Split::Val)]);
+        let expected = "1 images are there with different classes, such as Train/0 (a) and Test/0 (b)";
+        assert_eq!(both.as_deref(), Some(expected));
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use assay_config::Checker;
 use assay_data::{ImageSpec, Manifest, Split};
 use assay_engine::{Content, Digest, External, Output, Step};
-use assay_nn::FeaturePoint;
+use assay_nn::{Backbone, FeaturePoint, InputSpec};
 
 use super::inputs::Ready;
-use super::{PlanError, Planner};
+use super::{PRECISION, PlanError, Planner};
 use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, TaskData};
 use crate::results::{Evaluation, ExhibitSource};
 use crate::spec::{Cell, Metric};
-use crate::steps::{Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
+use crate::steps::{Arithmetic, Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
 
 /// A protocol: it checks its parameters, and plans the steps of an evaluation.
 pub(crate) trait Protocol {
@@ -31,16 +31,33 @@ pub(crate) struct CellPlan<'p, 'a> {
     cell: &'p Cell,
     data: Arc<TaskData>,
     exhibits: Vec<ExhibitSource>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl<'p, 'a> CellPlan<'p, 'a> {
     pub fn new(planner: &'p mut Planner<'a>, cell: &'p Cell, data: Arc<TaskData>) -> Self {
-        Self { planner, cell, data, exhibits: Vec::new() }
+        Self { planner, cell, data, exhibits: Vec::new(), warnings: Vec::new(), notes: Vec::new() }
     }
 
-    /// The exhibits that steps of the protocol have of their own.
-    pub fn into_exhibits(self) -> Vec<ExhibitSource> {
-        self.exhibits
+    /// The exhibits that steps of the protocol have of their own, its warnings and its notes.
+    pub fn into_parts(self) -> (Vec<ExhibitSource>, Vec<String>, Vec<String>) {
+        (self.exhibits, self.warnings, self.notes)
+    }
+
+    /// Warns of what the protocol does on this task: now, and with the result. The same for every model is told once.
+    pub fn warn(&mut self, message: &str) {
+        self.warnings.push(format!("{} on task {:?}: {message}", self.cell.protocol, self.cell.task));
+    }
+
+    /// Tells whoever looks at the plan what the protocol does on this task.
+    pub fn note(&mut self, message: &str) {
+        self.notes.push(format!("{} on task {:?}: {message}", self.cell.protocol, self.cell.task));
+    }
+
+    /// Tells whether the task names the splits that it uses.
+    pub fn names_splits(&self) -> bool {
+        !self.planner.experiment.tasks[&self.cell.task].subset.splits.is_empty()
     }
 
     /// Names of the model, the task and the protocol.
@@ -78,13 +95,11 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     }
 
     /// The image files of these samples, by index: the pieces that they are in.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn images(&self, samples: &[u32]) -> Vec<External<ShardImages>> {
         self.data.shards_of(samples).into_iter().map(|piece| self.data.shards[piece as usize].clone()).collect()
     }
 
     /// The preparation of the task's images.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn image(&self) -> ImageSpec {
         self.planner.experiment.tasks[&self.cell.task].image()
     }
@@ -123,8 +138,18 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         self.planner.features((&self.cell.model, &self.cell.task), &self.data, pieces, point)
     }
 
+    /// The network of the model, the way from pixels to its input, and the point where its features are taken. The task's images
+    /// are of a size that it can take.
+    pub fn network(&mut self) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        self.planner.network(self.written())
+    }
+
+    /// Arithmetic of training.
+    pub fn training_arithmetic(&self) -> Arithmetic {
+        Arithmetic::training(PRECISION)
+    }
+
     /// The weights of the model, as a start of training.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked for by protocols that train or predict densely"))]
     pub fn start(&mut self) -> Result<WeightsRecipe, PlanError> {
         Ok(self.planner.weights(&self.cell.model)?.into())
     }
@@ -171,6 +196,25 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         }
     }
 
+    /// Refuses a task with test images of a class that has no image to learn from; indices of samples.
+    pub fn expect_learnt(&self, train: &[u32], test: &[u32]) -> Result<(), PlanError> {
+        let manifest = self.data();
+        let classes = |part: &[u32]| -> BTreeSet<u32> {
+            part.iter().filter_map(|i| manifest.samples[*i as usize].class()).collect()
+        };
+        let learnt = classes(train);
+        let missing: Vec<u32> = classes(test).difference(&learnt).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let some: Vec<&str> = missing.iter().take(5).map(|c| manifest.classes[*c as usize].as_str()).collect();
+        let count = missing.len();
+        Err(self.task_error(format!(
+            "{count} of the classes of the test images have no image to learn from: {}",
+            some.join(", ")
+        )))
+    }
+
     /// A step of this protocol on this task that is the same for every model; `plan` adds it the first time.
     pub fn once<T: 'static>(
         &mut self,
@@ -203,7 +247,7 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         }
         let layer = spec.backbone.classifier();
         let found = match self.planner.weights(model)? {
-            Ready::File(facts) => facts.with_head,
+            Ready::File(facts, _) => facts.with_head,
             _ => None,
         };
         found.zip(layer).ok_or_else(|| {
@@ -240,6 +284,16 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         let dot = if field.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{field}", self.written().path(WrittenIn::Protocol));
         PlanError::impossible(path, format!("on task {:?}: {message}", self.cell.task), None)
+    }
+
+    /// The task does not fit the protocol until its file says more; `help` is what it may say.
+    pub fn task_question(&self, message: String, help: &str) -> PlanError {
+        PlanError::impossible(self.written().path(WrittenIn::Dataset), message, Some(help.to_owned()))
+    }
+
+    /// The model does not fit the protocol.
+    pub fn model_error(&self, message: String) -> PlanError {
+        PlanError::impossible(self.written().path(WrittenIn::Model), message, Some(EXCLUDE.to_owned()))
     }
 
     /// The task does not fit the protocol.

@@ -1,15 +1,17 @@
 //! Inputs of evaluations: the samples of a task, weights, features.
 
 use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use assay_data::{Color, ImageSpec};
+use anyhow::Context as _;
+use assay_data::{Color, HubCache, ImageSpec, RepoKind, Split};
 use assay_engine::Output;
-use assay_nn::{FeaturePoint, ImageSize};
+use assay_nn::{Backbone, Checkpoint, FeaturePoint, ImageSize, InputSpec, Unsaid};
 
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
-use crate::spec::{Method, ModelSpec, TrainedWeights, Weights};
+use crate::spec::{FileWeights, HubWeights, Method, ModelSpec, TrainedWeights, Weights};
 use crate::steps::{
     Arithmetic, ExtractShard, Features, ModelRecipe, Names, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
     WrittenIn,
@@ -20,7 +22,8 @@ use crate::steps::{
 pub(super) enum Ready {
     None,
     Random(u64),
-    File(FileFacts),
+    /// With the backbone, of which nothing is left open.
+    File(FileFacts, Backbone),
     Trained(Output<WeightsArtifact>),
 }
 
@@ -29,7 +32,7 @@ impl From<Ready> for WeightsRecipe {
         match ready {
             Ready::None => Self::None,
             Ready::Random(seed) => Self::Random(seed),
-            Ready::File(facts) => Self::Tensors(facts.backbone),
+            Ready::File(facts, _) => Self::Tensors(facts.backbone),
             Ready::Trained(output) => Self::Trained(output),
         }
     }
@@ -42,7 +45,7 @@ impl Planner<'_> {
             return Ok(Arc::clone(data));
         }
         let task = &self.experiment.tasks[name];
-        let same = format!("{:?} {:?} {:?}", task.dataset, task.subset, task.on_bad_image);
+        let same = format!("{:?} {:?} {:?} {:?}", task.dataset, task.classes, task.subset, task.on_bad_image);
         if let Some(known) = self.data.get(&same) {
             let known = known.clone();
             self.tasks.extend(known.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
@@ -51,21 +54,13 @@ impl Planner<'_> {
         let at = Names { task: name, ..Names::default() }.path(WrittenIn::Dataset);
         let loaded = match self.experiment.missing_of("tasks", name) {
             Some(missing) => Err(PlanError::unavailable(at, missing)),
-            None => TaskData::load(task, self.facts)
+            None => TaskData::load(task, self.facts, &self.experiment.hub)
                 .map(Arc::new)
                 .map_err(|error| PlanError::unavailable(at, format!("{error:#}"))),
         };
         if let Ok(data) = &loaded {
-            if !data.skipped.is_empty() {
-                let some: Vec<_> = data.skipped.iter().take(5).map(String::as_str).collect();
-                self.warnings.push(format!(
-                    "task {name:?}: {} images cannot be decoded and are left out: {}",
-                    data.skipped.len(),
-                    some.join(", ")
-                ));
-            }
-            let notes = data.manifest.notes.iter().chain(&data.repeated);
-            self.warnings.extend(notes.map(|note| format!("task {name:?}: {note}")));
+            self.warnings.extend(data.warnings().iter().map(|warning| format!("task {name:?}: {warning}")));
+            self.notes.extend(data.manifest.origin.iter().map(|origin| format!("task {name:?}: {origin}")));
         }
         self.tasks.extend(loaded.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
         self.data.insert(same, loaded.clone());
@@ -91,12 +86,82 @@ impl Planner<'_> {
         Ok(match &model.weights {
             None => Ready::None,
             Some(Weights::Random { seed }) => Ready::Random(*seed),
-            Some(Weights::File(file)) => Ready::File(
-                audit(file, &model.backbone, self.facts)
-                    .map_err(|problem| PlanError::wrong(format!("{at}.path"), problem.message, problem.help))?,
-            ),
+            Some(Weights::File(file)) => self.from_file(name, file, &format!("{at}.path"))?,
+            Some(Weights::Hub(weights)) => {
+                let at = format!("{at}.repo");
+                let path = in_hub(&self.experiment.hub, weights)
+                    .map_err(|error| PlanError::unavailable(&at, format!("{error:#}")))?;
+                self.from_file(name, &weights.at(path), &at)?
+            }
+            Some(Weights::TorchHub(weights)) => {
+                let at = format!("{at}.file");
+                let path = in_torch_hub(self.experiment.torch_hub.as_deref(), &weights.file)
+                    .map_err(|message| PlanError::unavailable(&at, message))?;
+                self.from_file(name, &weights.at(path), &at)?
+            }
             Some(Weights::Trained(trained)) => Ready::Trained(self.train(name, model, trained)?),
         })
+    }
+
+    /// The weights of a model from a file that is there; `at` is where it is written.
+    fn from_file(&mut self, name: &str, file: &FileWeights, at: &str) -> Result<Ready, PlanError> {
+        let model = &self.experiment.models[name];
+        let facts = audit(file, &model.backbone, self.facts)
+            .map_err(|problem| PlanError::wrong(at, problem.message, problem.help))?;
+        let backbone = self.settled(name, model, file, &facts)?;
+        self.compare(name, model, &facts);
+        Ok(Ready::File(facts, backbone))
+    }
+
+    /// Compares a model with what the files beside its weights say.
+    fn compare(&mut self, name: &str, model: &ModelSpec, facts: &FileFacts) {
+        let declared = &facts.declared;
+        self.notes.extend(declared.notes().iter().map(|note| format!("model {name:?}: {note}")));
+        if let Some(method) = &declared.quantized {
+            let what = format!("model {name:?}: config.json says that its weights were rounded ({method})");
+            self.warn_of_model(name, what);
+        }
+        if let Some((mean, std, file)) = &declared.normalization {
+            let (taken, said) = (model.input_as_declared(mean, std), (mean, std));
+            let is_close =
+                |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
+            if !(is_close(&taken.mean, said.0) && is_close(&taken.std, said.1)) {
+                let what = format!(
+                    "model {name:?}: `normalization` is {:?} and {:?}, and {file} says {mean:?} and {std:?}",
+                    taken.mean, taken.std
+                );
+                self.warn_of_model(name, what);
+            }
+        }
+        self.declared.insert(name.to_owned(), declared.clone());
+    }
+
+    /// The way from pixels to the input of a model whose weights have been looked at.
+    fn input(&self, name: &str) -> InputSpec {
+        let model = &self.experiment.models[name];
+        match self.declared.get(name).and_then(|declared| declared.normalization.as_ref()) {
+            Some((mean, std, _)) => model.input_as_declared(mean, std),
+            None => model.input(),
+        }
+    }
+
+    /// The backbone of a model with what its tensors do not say.
+    fn settled(
+        &mut self,
+        name: &str,
+        model: &ModelSpec,
+        file: &FileWeights,
+        facts: &FileFacts,
+    ) -> Result<Backbone, PlanError> {
+        let settled = model.backbone.settled(&facts.origin).map_err(|Unsaid { question, help }| {
+            let at = Names { model: name, ..Names::default() }.path(WrittenIn::Backbone);
+            PlanError::wrong(at, format!("{}: {question}", file.path.0.display()), Some(help))
+        })?;
+        settled.notes.iter().for_each(|note| self.note_of_model(name, note));
+        for what in settled.contradictions.iter().chain(&facts.warnings) {
+            self.warn_of_model(name, format!("model {name:?}: {what}"));
+        }
+        Ok(settled.backbone)
     }
 
     fn train(
@@ -123,6 +188,14 @@ impl Planner<'_> {
             let message = format!("the images of {:?} show several classes, and training needs one each", trained.on);
             return Err(PlanError::wrong(format!("{at}.on"), message, None));
         }
+        let tested = data.manifest.count(Split::Test);
+        if tested > 0 && tested < images {
+            let warning = format!(
+                "it is trained on all images of {:?}, the {tested} of its Test split too: `subset: (splits: [Train])` leaves them out",
+                trained.on
+            );
+            self.warn_of_model(name, &warning);
+        }
         let method = match &trained.method {
             Method::Supervised => TrainRecipe::Supervised,
             Method::SimClr(m) => TrainRecipe::SimClr { temperature: m.temperature, projection: m.projection },
@@ -130,7 +203,7 @@ impl Planner<'_> {
         let all: Vec<u32> = (0..images as u32).collect();
         let classes: Vec<u32> = (0..data.manifest.classes.len() as u32).collect();
         let step = TrainBackbone {
-            backbone: model.backbone.clone(),
+            backbone: model.backbone.settled_for_new_weights(),
             input: model.input(),
             image,
             images: data.shards.clone(),
@@ -188,6 +261,12 @@ impl Planner<'_> {
         Ok(outputs)
     }
 
+    /// The network of a model, for images of a task.
+    pub(super) fn network(&mut self, names: Names<'_>) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        let ModelRecipe { backbone, input, point, .. } = self.model(names, None)?;
+        Ok((backbone, input, point))
+    }
+
     /// A model as far as it matters to its features of the images of a task.
     fn model(&mut self, names: Names<'_>, point: Option<&FeaturePoint>) -> Result<ModelRecipe, PlanError> {
         let (model, task) = (&self.experiment.models[names.model], &self.experiment.tasks[names.task]);
@@ -198,16 +277,66 @@ impl Planner<'_> {
                 Some("change `image`, or leave the pair out with `exclude`".to_owned()),
             )
         })?;
-        let weights = self.weights(names.model)?.into();
+        let weights = self.weights(names.model)?;
+        let backbone = match &weights {
+            Ready::File(facts, backbone) => {
+                let doubt = model.backbone.doubt_for(&facts.origin, size_of(&task.image()));
+                let doubt = doubt.map(|what| format!("model {:?} on task {:?}: {what}", names.model, names.task));
+                self.warnings.extend(doubt.filter(|doubt| !self.warnings.contains(doubt)));
+                backbone.clone()
+            }
+            _ => model.backbone.settled_for_new_weights(),
+        };
         let point = point.cloned().or_else(|| model.point().ok()).unwrap_or(FeaturePoint::END);
-        Ok(ModelRecipe { backbone: model.backbone.clone(), weights, input: model.input(), point })
+        Ok(ModelRecipe { backbone, weights: weights.into(), input: self.input(names.model), point })
     }
+}
+
+/// The weights file of a repository in the cache of the hub.
+fn in_hub(hub: &HubCache, weights: &HubWeights) -> anyhow::Result<PathBuf> {
+    let snapshot = hub.find(RepoKind::Model, &weights.repo, weights.revision.as_deref())?;
+    let repo = &weights.repo;
+    if let Some(name) = &weights.file {
+        let missing = || format!("{name} of {repo} is not in {}: download it", snapshot.folder.display());
+        return snapshot.file(name)?.with_context(missing);
+    }
+    let files = snapshot.files()?;
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let chosen = Checkpoint::among(&names).map_err(|all| match all.is_empty() {
+        true => anyhow::anyhow!("{} of {repo} holds no weights: download them", snapshot.folder.display()),
+        false => {
+            anyhow::anyhow!("{repo} holds several weights files: say which one is meant by `file`: {}", all.join(", "))
+        }
+    })?;
+    let path = files.iter().find(|(name, _)| name == chosen).map(|(_, path)| path.clone());
+    path.context("the file that was chosen is one of them")
+}
+
+/// A file in the cache of `torch.hub`.
+fn in_torch_hub(folder: Option<&Path>, file: &str) -> Result<PathBuf, String> {
+    let mut parts = Path::new(file).components();
+    if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+        return Err(format!("{file:?} is not the name of a file"));
+    }
+    let folder = folder.ok_or("there is no home folder to look for the cache of torch.hub in: set TORCH_HOME")?;
+    let path = folder.join(file);
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(format!(
+            "{} does not exist (nothing is downloaded here; TORCH_HOME names another folder)",
+            path.display()
+        )),
+    }
+}
+
+fn size_of(image: &ImageSpec) -> ImageSize {
+    ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize }
 }
 
 /// Checks that a model can take images that are prepared so.
 fn fits(model: &ModelSpec, image: &ImageSpec) -> Result<(), String> {
     let channels = image.color.channels();
-    let size = ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize };
+    let size = size_of(image);
     let backbone = &model.backbone;
     if let Some(wanted) = backbone.channels().filter(|wanted| *wanted != channels) {
         let name = backbone.name();

@@ -2,6 +2,7 @@
 
 mod classifier;
 mod few_shot;
+mod finetune;
 mod knn;
 mod linear;
 #[cfg(test)]
@@ -26,6 +27,9 @@ pub enum ProtocolSpec {
     /// Linear probe: a linear classifier of features, chosen on validation images, fitted on training and validation
     /// images, and scored once on test images.
     Linear(linear::Linear),
+    /// Finetuning: the whole network trained on the task, with values chosen on validation images, and scored once on test
+    /// images.
+    Finetune(finetune::Finetune),
     /// The checkpoint's own classifier: accuracy of the last layer that came with the weights, which shows that weights
     /// and preprocessing are right.
     Classifier(classifier::Classifier),
@@ -37,6 +41,7 @@ impl ProtocolSpec {
             Self::FewShot(protocol) => protocol,
             Self::Knn(protocol) => protocol,
             Self::Linear(protocol) => protocol,
+            Self::Finetune(protocol) => protocol,
             Self::Classifier(protocol) => protocol,
         }
     }

@@ -14,6 +14,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::few_shot::EpisodeList;
+use super::finetune::{Chosen, Trial};
 use super::linear::{Candidates, Choice, FittedProbe};
 use crate::outside::Labels;
 use crate::results::{
@@ -145,6 +146,20 @@ proptest! {
     }
 
     #[test]
+    fn chosen_trials(index in any::<usize>(), temperature in option::of(finite())) {
+        round_trip(Json(Chosen { index, temperature }));
+    }
+
+    #[test]
+    fn trials(
+        (score, temperature) in (option::of(finite()), option::of(finite())),
+        diverged_at in option::of(any::<u32>()),
+        losses in vec(float(), 0..5),
+    ) {
+        round_trip(Json(Trial { score, diverged_at, temperature, losses }));
+    }
+
+    #[test]
     fn fitted_probes(linear in linear(), solver in option::of(solver())) {
         round_trip(FittedProbe { linear, solver });
     }
@@ -197,9 +212,11 @@ fn an_evaluation_is_made_of_numbers_and_has_its_headline() {
     assert_eq!(message(top1, vec![measure(top1, 0.5)], &[1.0]), "every item has one value");
     let infinite = message(top1, vec![measure(top1, 0.5)], &[1.0, f64::INFINITY]);
     assert_eq!(infinite, "top1 of an item is not a finite number");
-    let sorted = Evaluation::new(top1, vec![measure(accuracy, 0.25), measure(top1, 0.5)], None, Vec::new()).unwrap();
+    let measures = vec![measure(accuracy, 0.25), measure(top1, 0.5), measure(MetricId::of("nll"), 1.5)];
+    let sorted = Evaluation::new(top1, measures, None, Vec::new()).unwrap();
     let order: Vec<_> = sorted.summary.measures.iter().map(|m| m.metric.id()).collect();
-    assert_eq!((order.as_slice(), sorted.summary.headline().value), (&["top1", "accuracy"][..], 0.5));
+    assert_eq!(order, ["top1", "accuracy", "nll"], "the headline comes first, the others stay in order");
+    assert_eq!(sorted.summary.headline().value, 0.5);
 }
 
 #[test]

@@ -239,13 +239,17 @@ mod tests {
         let file = dir.path().join("e.ron");
         std::fs::write(&file, FILE).unwrap();
         // The left half of every mask is class 0, the right half class 1.
-        let mask = image::GrayImage::from_fn(28, 28, |x, _| image::Luma([u8::from(x >= 14)]));
-        mask.save(dir.path().join("mask.png")).unwrap();
-        let digest = blake3::hash(&std::fs::read(dir.path().join("mask.png")).unwrap());
+        let mask: Vec<u8> = (0..28 * 28).map(|i| u8::from(i % 28 >= 14)).collect();
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 28, 28);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&mask).unwrap();
+        std::fs::write(dir.path().join("mask.png"), &bytes).unwrap();
+        let digest = blake3::hash(&bytes);
         let (experiment, _) = Experiment::load(&file, &[], Environment::default(), false, ProtocolSpec::check);
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let facts = Facts::open(store.facts_folder());
-        let mut manifest = experiment.tasks["t"].dataset.manifest(&assay_data::Direct).unwrap();
+        let mut manifest = experiment.tasks["t"].dataset.manifest(&assay_data::Direct, &experiment.hub).unwrap();
         for sample in manifest.samples.iter_mut().filter(|_| has_targets) {
             let object = BoundingBox { x0: 0.0, y0: 0.0, x1: 28.0, y1: 21.0, class: 0, difficult: false, crowd: false };
             sample.targets.boxes = Some(vec![object].into());
@@ -256,7 +260,13 @@ mod tests {
         let mut planner = Planner::new(&experiment, &facts);
         let cell = Cell { model: "pixels".into(), task: "t".into(), protocol: "knn".into() };
         let output = protocol.plan(&mut CellPlan::new(&mut planner, &cell, data)).map_err(|error| error.message)?;
-        let planned = crate::results::PlannedCell { cell, evaluation: Ok(output), exhibits: Vec::new() };
+        let planned = crate::results::PlannedCell {
+            cell,
+            evaluation: Ok(output),
+            exhibits: Vec::new(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        };
         let plan = planner.finish(&[planned]).plan;
         let device = open(DeviceChoice::Cpu).unwrap();
         let options = Options {
@@ -275,7 +285,7 @@ mod tests {
             runtime: &runtime,
             options: &options,
             events: &|_| {},
-            found: &|_, _| {},
+            headline: Evaluation::SUMMARY, found: &|_, _, _| {},
             cancel: &CancelToken::default(),
         }
         .run()

@@ -22,6 +22,8 @@ pub enum Exhibit {
     PerClass(PerClass),
     /// Score of each value of a grid on validation images.
     GridCurve(GridCurve),
+    /// Values that trainings were tried with, and their scores on validation images.
+    Search(SearchTable),
     /// Loss of training, step by step.
     LearningCurve(LearningCurve),
     /// Precision by recall.
@@ -119,6 +121,34 @@ pub struct SolverReport {
     pub converged: bool,
 }
 
+/// Trainings that were tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchTable {
+    /// Metric on the validation images.
+    pub metric: MetricId,
+    /// The candidates, the preferred of equals first.
+    pub candidates: Vec<Candidate>,
+    /// Place of the one that was chosen.
+    pub chosen: usize,
+}
+
+/// A training that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Learning rate, before the schedule.
+    pub lr: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// True if it learnt from random views of the images.
+    pub augment: bool,
+    /// The metric on the validation images; absent when training diverged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Step in which the loss was not finite any more, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverged_at: Option<u32>,
+}
+
 /// Loss of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LearningCurve {
@@ -160,7 +190,7 @@ pub struct Pictures {
 }
 
 /// Files of the exhibits, in the order of the variants.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "reliability.json",
     "confusion.json",
     "per_class.json",
@@ -169,6 +199,7 @@ const FILES: [&str; 8] = [
     "precision_recall.json",
     "predictions.safetensors",
     "pictures.safetensors",
+    "search.json",
 ];
 
 impl Exhibit {
@@ -183,6 +214,7 @@ impl Exhibit {
             Self::PrecisionRecall(_) => 5,
             Self::Predictions(_) => 6,
             Self::Pictures(_) => 7,
+            Self::Search(_) => 8,
         }]
     }
 
@@ -200,6 +232,7 @@ impl Exhibit {
             Self::PerClass(exhibit) => json(exhibit),
             Self::GridCurve(exhibit) => json(exhibit),
             Self::LearningCurve(exhibit) => json(exhibit),
+            Self::Search(exhibit) => json(exhibit),
             Self::PrecisionRecall(exhibit) => json(exhibit),
             Self::Predictions(exhibit) => exhibit.arrays().to_bytes(),
             Self::Pictures(Pictures { shape, pixels }) => {
@@ -229,6 +262,7 @@ impl Exhibit {
                 ensure!(shape.len() == 4, "pictures have four axes");
                 Self::Pictures(Pictures { shape: [shape[1], shape[2], shape[3]], pixels })
             }
+            Some(8) => serde_json::from_slice(bytes).map(Self::Search)?,
             _ => anyhow::bail!("no exhibit is kept in a file called {file}"),
         };
         Ok(exhibit)
@@ -308,6 +342,14 @@ mod tests {
                 ],
             }),
             Exhibit::LearningCurve(LearningCurve { loss: "cross-entropy".into(), values: vec![2.0, 0.1] }),
+            Exhibit::Search(SearchTable {
+                metric: MetricId::of("top1"),
+                candidates: vec![
+                    Candidate { lr: 0.1, weight_decay: 1e-5, augment: true, score: None, diverged_at: Some(3) },
+                    Candidate { lr: 0.01, weight_decay: 0.0, augment: false, score: Some(0.5), diverged_at: None },
+                ],
+                chosen: 1,
+            }),
             Exhibit::PrecisionRecall(PrecisionRecall { classes: vec![2], curves: vec![vec![(0.0, 1.0), (0.5, 0.75)]] }),
             Exhibit::Pictures(Pictures { shape: [1, 2, 3], pixels: (0..12).collect() }),
         ];

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use assay_engine::{Digest, Store};
+use assay_engine::{Artifact as _, Digest, Store};
 use serde::Serialize;
 
 use super::evaluation::{Evaluation, Items, PerItem};
@@ -32,14 +32,15 @@ pub struct ItemRow {
     pub value: f64,
 }
 
-/// The items of one cell, in their order; none where it keeps none.
+/// The items of one cell, in their order: `None` when it has not been run, no rows where it keeps none.
 ///
 /// # Errors
-/// When the evaluation is not in the store, or damaged.
-pub fn item_rows(planned: &PlannedCell, data: &TaskData, store: &Store) -> anyhow::Result<Vec<ItemRow>> {
-    let Ok(output) = &planned.evaluation else { return Ok(Vec::new()) };
-    let Evaluation { summary, per_item, .. } = store.read(output)?;
-    let Some(PerItem { over, digests, values }) = per_item else { return Ok(Vec::new()) };
+/// When the evaluation is damaged.
+pub fn item_rows(planned: &PlannedCell, data: &TaskData, store: &Store) -> anyhow::Result<Option<Vec<ItemRow>>> {
+    let Ok(output) = &planned.evaluation else { return Ok(Some(Vec::new())) };
+    let Some(entry) = store.entry(output.kind(), output.key())? else { return Ok(None) };
+    let Evaluation { summary, per_item, .. } = Evaluation::read(&entry.files)?;
+    let Some(PerItem { over, digests, values }) = per_item else { return Ok(Some(Vec::new())) };
     let names = ItemNames::new(over, data);
     let row = |(index, (digest, value)): (usize, (&[u8; 32], &f64))| ItemRow {
         model: planned.cell.model.clone(),
@@ -52,7 +53,7 @@ pub fn item_rows(planned: &PlannedCell, data: &TaskData, store: &Store) -> anyho
         name: names.of(digest),
         value: *value,
     };
-    Ok(digests.iter().zip(&values).enumerate().map(row).collect())
+    Ok(Some(digests.iter().zip(&values).enumerate().map(row).collect()))
 }
 
 /// Names of items by their digests.

@@ -8,9 +8,9 @@ use assay_stats::metrics::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::evaluation::{Interval, IntervalMethod, Items, Measure};
-use super::exhibit::{Confusion, Exhibit, PerClass, Reliability, ReliabilityBin};
-use crate::outside::Labels;
+use super::evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem};
+use super::exhibit::{Confusion, Exhibit, PerClass, Predictions, Reliability, ReliabilityBin};
+use crate::outside::{LabelledImages, Labels};
 use crate::spec::Metric;
 
 /// Bins of the expected calibration error.
@@ -75,7 +75,7 @@ pub struct Resampling {
 }
 
 /// A classifier, judged.
-pub struct Judged {
+struct Judged {
     /// All metrics.
     pub measures: Vec<Measure>,
     /// Items that the metric of the task is the mean of: 1 or 0 for each image, or the average precision of each class
@@ -107,8 +107,42 @@ fn measured(n: usize, over: Items, count: usize, resampling: Resampling, named: 
     named.iter().zip(bounds).map(one).collect()
 }
 
+/// Judges N × K logits of images: the metric of the task first, the others beside it, each test image or class an item. The exhibits are those
+/// of the judgement, `more`, and the predictions themselves.
+///
+/// # Errors
+/// When a number is not finite.
+pub fn evaluate_logits(
+    images: &LabelledImages,
+    logits: &[f64],
+    metric: Metric,
+    (temperature, calibration): (Option<f64>, CalibrationRule),
+    resampling: Resampling,
+    more: Vec<Exhibit>,
+) -> anyhow::Result<Evaluation> {
+    let LabelledImages { images, labels, classes, .. } = images;
+    let judged = match labels {
+        Labels::Classes(truth) => judge_classes(logits, truth, classes, metric, (temperature, calibration), resampling),
+        Labels::MultiLabel(shown) => judge_multi_label(logits, shown, classes, metric, resampling),
+    };
+    let digest = |place: usize| match judged.over {
+        Items::Classes => PerItem::class_digest(classes[place]),
+        _ => images[place],
+    };
+    let (digests, values) = judged.items.iter().map(|(place, value)| (digest(*place), *value)).unzip();
+    let per_item = PerItem { over: judged.over, digests, values };
+    let predictions = Predictions {
+        images: images.clone(),
+        labels: labels.clone(),
+        classes: classes.clone(),
+        logits: logits.iter().map(|logit| *logit as f32).collect(),
+    };
+    let exhibits = judged.exhibits.into_iter().chain(more).chain([Exhibit::Predictions(predictions)]).collect();
+    Evaluation::new(metric.id(), judged.measures, Some(per_item), exhibits)
+}
+
 /// Judges N × K logits of images of one class each, counted among `classes`.
-pub fn judge_classes(
+fn judge_classes(
     logits: &[f64],
     truth: &[u32],
     classes: &[u32],
@@ -172,7 +206,7 @@ pub fn judge_classes(
 }
 
 /// Judges N × K logits of images that show several of `classes`; `metric` decides what is told of each class.
-pub fn judge_multi_label(
+fn judge_multi_label(
     logits: &[f64],
     shown: &[Presence],
     classes: &[u32],

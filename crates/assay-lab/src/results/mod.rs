@@ -10,9 +10,9 @@ mod read;
 
 pub use evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem, Summary};
 pub use exhibit::{
-    Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall, Predictions,
-    Reliability, ReliabilityBin, SolverReport,
+    Candidate, Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall,
+    Predictions, Reliability, ReliabilityBin, SearchTable, SolverReport,
 };
 pub use items::{ItemRow, item_rows};
-pub use judge::{CalibrationRule, Resampling, judge_classes, judge_multi_label};
+pub use judge::{CalibrationRule, Resampling, evaluate_logits};
 pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results, SeenResults};

@@ -18,6 +18,10 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
+    /// Warnings of the plan that stay with the result.
+    pub warnings: Vec<String>,
+    /// What was taken for granted of its model.
+    pub notes: Vec<String>,
 }
 
 /// Why a cell is not evaluated.
@@ -61,8 +65,10 @@ pub struct ResultCell {
     pub step: Option<(String, PathBuf)>,
     /// State of the evaluation.
     pub state: CellState,
-    /// Warnings of the steps that the evaluation comes from.
+    /// Warnings of the plan, and of the steps that the evaluation comes from.
     pub warnings: Vec<String>,
+    /// What was taken for granted of its model.
+    pub notes: Vec<String>,
 }
 
 /// State of a cell.
@@ -145,14 +151,15 @@ impl ResultCell {
         failures: &HashMap<StepKey, String>,
         seen_already: &SeenResults,
     ) -> Self {
-        let cell = planned.cell.clone();
+        let (cell, notes) = (planned.cell.clone(), planned.notes.clone());
+        let none = |state| Self { cell: cell.clone(), step: None, state, warnings: Vec::new(), notes: Vec::new() };
         let output = match &planned.evaluation {
             Ok(output) => output,
             Err(LeftOut::NotAvailable(why)) => {
-                return Self { cell, step: None, state: CellState::NotRun(Some(why.clone())), warnings: Vec::new() };
+                return none(CellState::NotRun(Some(why.clone())));
             }
             Err(LeftOut::Impossible(why)) => {
-                return Self { cell, step: None, state: CellState::Impossible(why.clone()), warnings: Vec::new() };
+                return none(CellState::Impossible(why.clone()));
             }
         };
         let failed = || failures.get(&output.key()).cloned();
@@ -161,17 +168,24 @@ impl ResultCell {
             Ok(Some(entry)) => state_of(&entry),
             Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
         };
-        let (state, warnings) = seen_already.of(output.key()).unwrap_or_else(read);
-        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings }
+        let (state, of_steps) = seen_already.of(output.key()).unwrap_or_else(read);
+        let warnings = planned.warnings.iter().cloned().chain(of_steps).collect();
+        Self { cell, step: Some((output.key().to_string(), store.folder_of(output))), state, warnings, notes }
     }
 }
 
 /// The state that an entry gives its cell, and the warnings that come with it.
 fn state_of(entry: &Entry) -> (CellState, Vec<String>) {
-    let summary = entry.files.get(Evaluation::SUMMARY).and_then(|bytes| Summary::from_bytes(&bytes));
+    match entry.files.get(Evaluation::SUMMARY) {
+        Ok(summary) => state_by(&summary, &entry.provenance.warnings),
+        Err(error) => (CellState::Damaged(format!("{error:#}")), Vec::new()),
+    }
+}
+
+fn state_by(summary: &[u8], warnings: &[StepWarning]) -> (CellState, Vec<String>) {
+    let summary = Summary::from_bytes(summary);
     let state = summary.map_or_else(|error| CellState::Damaged(format!("{error:#}")), CellState::Done);
-    let warnings = entry.provenance.warnings.iter();
-    (state, warnings.map(|StepWarning { label, message }| format!("{label}: {message}")).collect())
+    (state, warnings.iter().map(|StepWarning { label, message }| format!("{label}: {message}")).collect())
 }
 
 /// Results that a run has met in the store, so that they are read once.
@@ -179,9 +193,9 @@ fn state_of(entry: &Entry) -> (CellState, Vec<String>) {
 pub struct SeenResults(Mutex<HashMap<StepKey, (CellState, Vec<String>)>>);
 
 impl SeenResults {
-    /// Takes note of an entry.
-    pub fn note(&self, key: StepKey, entry: &Entry) {
-        let seen = state_of(entry);
+    /// Takes note of an evaluation: of the file with its numbers, and its warnings.
+    pub fn note(&self, key: StepKey, summary: &[u8], warnings: &[StepWarning]) {
+        let seen = state_by(summary, warnings);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, seen);
     }
 

@@ -1,31 +1,37 @@
 //! Datasets of an experiment: where images and labels come from.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use assay_config::UserPath;
 use assay_data::datasets::Official;
 use assay_data::{
-    CsvColumns, Digests, Glyphs, Manifest, ParquetColumns, csv_table, image_folder, omniglot, omniglot_runs,
-    parquet_table, split_of,
+    CsvColumns, Digests, FolderOptions, Glyphs, HubCache, Manifest, RepoKind, SplitUse, TableColumns, WebColumns,
+    arrow_dataset, csv_table, hub_dataset, image_folder, omniglot, omniglot_runs, parquet_table, web_dataset,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::FolderSplits;
 use assay_config::Checker;
 
 /// Dataset that images and labels come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub enum DatasetSpec {
-    /// Any folder of images with a folder for each class, as torchvision's `ImageFolder`; with `splits`, a folder for
-    /// each split above those.
+    /// Any folder of images with a folder for each class, as torchvision's `ImageFolder`, or a zip or tar of one; with
+    /// `splits`, a folder for each split above those. Classes that are whole numbers are in the order of their values, others
+    /// in that of their names; torchvision sorts both as text, so `Classifier` asks for `classes` where that matters.
     ImageFolder {
-        /// Folder that holds those of the classes or splits.
+        /// Folder, `.zip` or `.tar` that holds the folders of the classes or splits.
         root: UserPath,
-        /// Names of the folders of splits, such as `["train", "test"]`; an empty list where `root` holds classes.
-        /// Default: `[]`.
+        /// Names of the folders of splits, such as `["train", "test"]`, or what each is, as in `{"seen": Train, "extra":
+        /// Skip}`; an empty list where `root` holds classes. Default: `[]`.
         #[serde(default)]
-        splits: Vec<String>,
+        splits: FolderSplits,
+        /// Permission of class folders without images, which are classes all the same. Default: false.
+        #[serde(default)]
+        allow_empty: bool,
     },
     /// Omniglot, handwritten characters: `alphabet/character/drawing.png` in folders or in the official zip files;
     /// every character is a class.
@@ -40,9 +46,10 @@ pub enum DatasetSpec {
     },
     /// Generated handwriting, drawn when it is needed; there are no files.
     Glyphs(GlyphOptions),
-    /// CSV file with a header, whose rows name image files and their classes.
+    /// Table whose rows name image files and their classes: a CSV or TSV file with a header, in UTF-8 or UTF-16, or JSON
+    /// lines (`.jsonl`, `.ndjson`).
     Csv {
-        /// Path of the CSV file.
+        /// Path of the table.
         path: UserPath,
         /// Name of the column with paths of images, relative to `root`.
         image: String,
@@ -51,12 +58,23 @@ pub enum DatasetSpec {
         /// Name of the column with the split: `train`, `val` or `test`. Default: none, and there are no splits.
         #[serde(default)]
         split: Option<String>,
-        /// Folder that holds all images. Default: the folder of the CSV file.
+        /// Uses of other words for splits, such as `{"id_val": Val, "unlabeled": Skip}`. Default: `{}`.
+        #[serde(default)]
+        splits: BTreeMap<String, SplitUse>,
+        /// Character between cells, such as `';'`. Default: the one of comma, tab, semicolon and bar by which the header
+        /// has all columns.
+        #[serde(default)]
+        delimiter: Option<char>,
+        /// Text between the classes of an image that shows several, such as `"|"`. Default: none, and a cell is one class.
+        #[serde(default)]
+        separator: Option<String>,
+        /// Folder that holds all images. Default: the folder of the table.
         #[serde(default)]
         root: Option<UserPath>,
     },
-    /// Parquet files with encoded images inside, as datasets on the Hugging Face hub; names of files begin with their
-    /// split, as in `train-00000.parquet`.
+    /// Parquet files with encoded images inside, as datasets on the Hugging Face hub. The split is told by the name of a
+    /// file, as in `train-00000-of-00002.parquet`, or of a folder, as in `default/train/0000.parquet`; files are compared by
+    /// the names of their classes.
     Parquet {
         /// A Parquet file, or a folder of them.
         path: UserPath,
@@ -66,6 +84,63 @@ pub enum DatasetSpec {
         /// Name of the column with classes. Default: `"label"`.
         #[serde(default = "label_column")]
         label: String,
+        /// Uses of other words for splits, such as `{"id_val": Val, "unlabeled": Skip}`. Default: `{}`.
+        #[serde(default)]
+        splits: BTreeMap<String, SplitUse>,
+    },
+    /// Folder that `save_to_disk` of the library `datasets` wrote: Arrow files with encoded images inside.
+    Arrow {
+        /// The folder, of one dataset or of several splits.
+        path: UserPath,
+        /// Name of the column with images. Default: `"image"`.
+        #[serde(default = "image_column")]
+        image: String,
+        /// Name of the column with classes. Default: `"label"`.
+        #[serde(default = "label_column")]
+        label: String,
+        /// Uses of other words for splits, such as `{"id_val": Val, "unlabeled": Skip}`. Default: `{}`.
+        #[serde(default)]
+        splits: BTreeMap<String, SplitUse>,
+    },
+    /// Tar files of WebDataset, with the files of a sample side by side: `key.jpg` and `key.cls`. Numbers are indices of the
+    /// lines of `classnames.txt`, where that lies beside the tars or above them.
+    WebDataset {
+        /// A tar, a folder of them, or several with numbers in braces: `name-{000000..000003}.tar`.
+        path: UserPath,
+        /// Ending of the images, such as `"jpg"`. Default: that of the one image of a sample.
+        #[serde(default)]
+        image: Option<String>,
+        /// Ending of the members with the class, such as `"cls"`, `"txt"` or `"json"`. Default: `"cls"`, or `"json"` where
+        /// there is no other.
+        #[serde(default)]
+        label: Option<String>,
+        /// Field of a JSON member that holds the class. Default: `"label"`.
+        #[serde(default = "label_column")]
+        field: String,
+        /// Uses of other words for splits, such as `{"id_val": Val, "unlabeled": Skip}`. Default: `{}`.
+        #[serde(default)]
+        splits: BTreeMap<String, SplitUse>,
+    },
+    /// Dataset of the Hugging Face hub, from its local cache; nothing is downloaded. Parquet, tars of WebDataset and folders
+    /// of images are read.
+    Hub {
+        /// Name of the repository, `"org/name"`.
+        repo: String,
+        /// Branch, tag, other ref or commit. Default: `"main"`.
+        #[serde(default = "main_revision")]
+        revision: String,
+        /// Folder of a configuration, where the repository has several. Default: none.
+        #[serde(default)]
+        config: Option<String>,
+        /// Name of the column with images. Default: `"image"`.
+        #[serde(default = "image_column")]
+        image: String,
+        /// Name of the column, or of the field of a JSON member, with classes. Default: `"label"`.
+        #[serde(default = "label_column")]
+        label: String,
+        /// Uses of other words for splits, such as `{"id_val": Val, "unlabeled": Skip}`. Default: `{}`.
+        #[serde(default)]
+        splits: BTreeMap<String, SplitUse>,
     },
     /// FGVC-Aircraft: aircraft, by variant.
     Aircraft(OfficialFiles),
@@ -114,6 +189,10 @@ fn image_column() -> String {
 
 fn label_column() -> String {
     "label".to_owned()
+}
+
+fn main_revision() -> String {
+    "main".to_owned()
 }
 
 /// The files of a dataset as their owner distributes them.
@@ -180,6 +259,10 @@ fn side() -> u32 {
     28
 }
 
+fn table_columns(image: &str, label: &str, splits: &BTreeMap<String, SplitUse>) -> TableColumns {
+    TableColumns { image: image.to_owned(), label: label.to_owned(), splits: splits.clone() }
+}
+
 impl GlyphOptions {
     fn check(&self, at: &Checker<'_>) {
         for (name, value, most) in [
@@ -197,15 +280,15 @@ impl GlyphOptions {
 }
 
 impl DatasetSpec {
-    /// Lists the samples.
+    /// Lists the samples; those of the Hugging Face hub are looked for in `hub`.
     ///
     /// # Errors
     /// When files are missing or not as they should be.
-    pub fn manifest(&self, digests: &dyn Digests) -> anyhow::Result<Manifest> {
+    pub fn manifest(&self, digests: &dyn Digests, hub: &HubCache) -> anyhow::Result<Manifest> {
         match self {
-            Self::ImageFolder { root, splits } => {
-                let splits: Vec<_> = splits.iter().filter_map(|name| Some((name.clone(), split_of(name)?))).collect();
-                image_folder(&root.0, &splits, digests)
+            Self::ImageFolder { root, splits, allow_empty } => {
+                let options = FolderOptions { splits: splits.known(), allow_empty: *allow_empty };
+                image_folder(&root.0, &options, digests)
             }
             Self::Omniglot { sources } => {
                 let sources: Vec<PathBuf> = sources.iter().map(|s| s.0.clone()).collect();
@@ -221,13 +304,33 @@ impl DatasetSpec {
                 side_px: o.side,
             }
             .manifest()),
-            Self::Csv { path, image, label, split, root } => {
-                let columns = CsvColumns { image: image.clone(), label: label.clone(), split: split.clone() };
+            Self::Csv { path, image, label, split, splits, delimiter, separator, root } => {
+                let columns = CsvColumns {
+                    image: image.clone(),
+                    label: label.clone(),
+                    split: split.clone(),
+                    splits: splits.clone(),
+                    delimiter: *delimiter,
+                    separator: separator.clone(),
+                };
                 let beside = path.0.parent().unwrap_or(Path::new("."));
                 csv_table(&path.0, root.as_ref().map_or(beside, |r| r.0.as_path()), &columns, digests)
             }
-            Self::Parquet { path, image, label } => {
-                parquet_table(&path.0, &ParquetColumns { image: image.clone(), label: label.clone() }, digests)
+            Self::Parquet { path, image, label, splits } => {
+                parquet_table(&path.0, &table_columns(image, label, splits), digests)
+            }
+            Self::Arrow { path, image, label, splits } => {
+                arrow_dataset(&path.0, &table_columns(image, label, splits), digests)
+            }
+            Self::WebDataset { path, image, label, field, splits } => {
+                let (image, label, field) = (image.clone(), label.clone(), field.clone());
+                web_dataset(&path.0, &WebColumns { image, label, field, splits: splits.clone() }, digests)
+            }
+            Self::Hub { repo, revision, config, image, label, splits } => {
+                let snapshot = hub.find(RepoKind::Dataset, repo, Some(revision))?;
+                let columns = table_columns(image, label, splits);
+                let manifest = hub_dataset(&snapshot, config.as_deref(), &columns, digests)?;
+                Ok(Manifest { origin: manifest.origin.map(|at| format!("{repo} at {at}")), ..manifest })
             }
             _ => {
                 let (official, root, strict) = self.official().context("a dataset with a reader")?;
@@ -265,12 +368,13 @@ impl DatasetSpec {
     pub(crate) fn check(&self, at: &Checker<'_>) {
         match self {
             Self::Glyphs(glyphs) => glyphs.check(at),
-            Self::ImageFolder { splits, .. } => {
-                for (i, name) in splits.iter().enumerate() {
-                    let known = split_of(name).is_some();
-                    at.field(&format!("splits.{i}"))
-                        .expect(known, "must be a folder called train, val or test (or training, validation, testing)");
-                }
+            Self::ImageFolder { splits, .. } => splits.check(&at.field("splits")),
+            Self::Csv { split, splits, delimiter, separator, .. } => {
+                at.field("splits")
+                    .expect(split.is_some() || splits.is_empty(), "must be left out: there is no `split`");
+                at.field("delimiter").expect(delimiter.is_none_or(|c| c.is_ascii()), "must be an ASCII character");
+                let is_some = separator.as_ref().is_none_or(|text| !text.is_empty());
+                at.field("separator").expect(is_some, "must not be empty");
             }
             Self::Omniglot { sources } => {
                 at.field("sources").expect(!sources.is_empty(), "must name at least one folder or zip");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use assay_config::{Checker, Document, Entry, Environment, Override, Pattern, Patterns, Renamed, SourceSpan, nearest};
+use assay_data::HubCache;
 use assay_nn::Checkpoint;
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -76,6 +77,10 @@ pub struct Experiment {
     pub tasks: IndexMap<String, TaskSpec>,
     /// Evaluations, in order.
     pub cells: Vec<Cell>,
+    /// The local cache of the Hugging Face hub, where the environment says that it is.
+    pub hub: HubCache,
+    /// Folder of what `torch.hub` has downloaded, where the environment says where that is.
+    pub torch_hub: Option<PathBuf>,
     /// By section and name of entries that are evaluated: a file that is not there, and where to get it.
     missing: IndexMap<(String, String), String>,
 }
@@ -91,12 +96,14 @@ impl Experiment {
         available: bool,
         check: impl Fn(&P, &Checker<'_>),
     ) -> (Self, IndexMap<String, P>) {
+        let (hub, torch_hub) = (hub_cache(&environment), torch_hub(&environment));
         let document = Document::load_translated(path, &SECTIONS, overrides, environment, &RENAMED);
         let mut paths = IndexMap::new();
         let models: IndexMap<String, ModelSpec> = decode_section(&document, "models", &mut paths, ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut paths, TaskSpec::check);
         let protocols = decode_section(&document, "protocols", &mut paths, check);
-        let mut experiment = Self { document, models, tasks, cells: Vec::new(), missing: IndexMap::new() };
+        let mut experiment =
+            Self { document, models, tasks, cells: Vec::new(), hub, torch_hub, missing: IndexMap::new() };
         // A file that did not parse has no fields; what else would be said about it is noise.
         if let Some(rest) = experiment.document.decode_rest::<Rest>().filter(|rest| rest.is_sound) {
             experiment.cells = experiment.choose(&rest.value);
@@ -108,10 +115,11 @@ impl Experiment {
 
     /// Reads a file for its models and tasks alone; it need not evaluate anything, and what it names need not be there.
     pub fn load_catalogue(path: &Path, environment: Environment) -> Self {
+        let (hub, torch_hub) = (hub_cache(&environment), torch_hub(&environment));
         let document = Document::load_translated(path, &SECTIONS, &[], environment, &RENAMED);
         let models = decode_section(&document, "models", &mut IndexMap::new(), ModelSpec::check);
         let tasks = decode_section(&document, "tasks", &mut IndexMap::new(), TaskSpec::check);
-        Self { document, models, tasks, cells: Vec::new(), missing: IndexMap::new() }
+        Self { document, models, tasks, cells: Vec::new(), hub, torch_hub, missing: IndexMap::new() }
     }
 
     /// Notes that there is no such task, unless something else is wrong with the file.
@@ -261,7 +269,9 @@ impl Experiment {
         for (section, name) in used {
             for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
                 // What cannot be made a path of has been told.
-                if !self.document.problems.has_one_at(place) && !Checkpoint::locate(path).exists() {
+                // Shards with numbers in braces are looked for by their reader.
+                let is_there = || path.to_string_lossy().contains('{') || Checkpoint::locate(path).exists();
+                if !self.document.problems.has_one_at(place) && !is_there() {
                     let message = format!("{} does not exist", path.display());
                     let source = self.where_to_get(section, name);
                     if available {
@@ -275,6 +285,23 @@ impl Experiment {
         }
         self.missing = missing;
     }
+}
+
+/// The cache that the variables of the environment name.
+fn hub_cache(environment: &Environment) -> HubCache {
+    HubCache::from_variables(|name| environment.variables.get(name).cloned(), environment.home.as_deref())
+}
+
+/// Where `torch.hub` puts downloads with these variables: `hub/checkpoints` in `TORCH_HOME`, else in `torch` in `XDG_CACHE_HOME`,
+/// else in `.cache/torch` of the home folder.
+fn torch_hub(environment: &Environment) -> Option<PathBuf> {
+    let variable = |name: &str| {
+        let text = environment.variables.get(name).filter(|text| !text.is_empty())?;
+        environment.resolve(text, Path::new("")).ok()
+    };
+    let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(environment.home.as_ref()?.join(".cache")));
+    let home = variable("TORCH_HOME").or_else(|| Some(cache()?.join("torch")))?;
+    Some(home.join("hub/checkpoints"))
 }
 
 /// A name as a part of a path.

@@ -2,14 +2,19 @@
 //!
 //! **Invariant.** Nothing here looks at data or weights; what can be told from the text alone is told here.
 
+mod classes;
 mod dataset;
 mod experiment;
 mod metric;
 mod model;
 mod task;
 
+pub use classes::{ClassesSpec, FolderSplits, read_list};
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
 pub use metric::Metric;
-pub use model::{About, FileWeights, Method, ModelSpec, Normalization, Polarity, TrainedWeights, Weights};
+pub use model::{
+    About, FileWeights, HubWeights, Method, ModelSpec, Normalization, Polarity, TorchHubWeights, TrainedWeights,
+    Weights,
+};
 pub use task::{OnBadImage, TaskSpec};

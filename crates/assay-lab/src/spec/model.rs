@@ -1,8 +1,10 @@
 //! Models: a backbone, its weights, and what it expects as input.
 
+use std::path::PathBuf;
+
 use assay_config::UserPath;
 use assay_data::augment::Views;
-use assay_nn::{Backbone, FeaturePoint, InputSpec, Pool, Range};
+use assay_nn::{Backbone, Family, FeaturePoint, InputSpec, Pool, Range, Transformer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,8 +19,10 @@ pub struct ModelSpec {
     /// Weights of the network; every backbone but `Pixels` needs some. Default: none.
     #[serde(default)]
     pub weights: Option<Weights>,
-    /// Layer whose output becomes the features: `"layer1"` to the last stage of a ResNet, ConvNeXt or MobileNetV2;
-    /// `"block1"` to the last block of a transformer or `Conv4`. Default: the end of the network.
+    /// Layer whose output becomes the features: `"layer1"` to the last stage of a convolutional network or a Swin;
+    /// `"block1"` to the last block of a transformer or `Conv4`. Of a transformer also `"last4"`: the pooled features of the
+    /// last 4 blocks side by side, as DINO's evaluation has it with `pool: Cls` and DINOv2's with `ClsGap`. Tokens are normalised
+    /// as at the end of the network; `"block7 raw"` and `"last4 raw"` are without that. Default: the end of the network.
     #[serde(default)]
     pub layer: Option<String>,
     /// Reduction of the layer's map to one row of features. Default: that of the network itself.
@@ -69,8 +73,13 @@ pub enum Weights {
         seed: u64,
     },
     /// Weights from a file: of torch (`.pth`, `.pth.tar`, `.th`), `.safetensors` (of several, the index), `.npz`, a
-    /// pickle of arrays, or a TensorFlow checkpoint (its `.index`).
+    /// pickle of arrays, or a TensorFlow checkpoint (its `.index`); of several files, their `.index.json` or their folder.
     File(FileWeights),
+    /// Weights of a repository of the Hugging Face hub that is in the local cache; nothing is downloaded. Its own
+    /// `preprocessor_config.json` or timm's `pretrained_cfg` says the usual normalisation.
+    Hub(HubWeights),
+    /// Weights that `torch.hub` has downloaded, in its local cache.
+    TorchHub(TorchHubWeights),
     /// Weights that Assay trains itself, before anything that needs them.
     Trained(TrainedWeights),
 }
@@ -81,8 +90,7 @@ pub enum Weights {
 pub struct FileWeights {
     /// Path of the file.
     pub path: UserPath,
-    /// Key of the state dict in a torch file. Default: the first of the usual ones (`state_dict`, `model`, …) that
-    /// fits.
+    /// Key of the state dict in a torch file; `""` is the file as a whole. Default: the only one that holds the backbone.
     #[serde(default)]
     pub container: Option<String>,
     /// Prefix of the names of the backbone's tensors, such as `"module.encoder_q."`. Default: guessed.
@@ -96,6 +104,68 @@ pub struct FileWeights {
     /// `[]`.
     #[serde(default)]
     pub rename: Vec<(String, String)>,
+}
+
+/// Weights in the local cache of the Hugging Face hub.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HubWeights {
+    /// Name of the repository, such as `"timm/resnet50.a1_in1k"`.
+    pub repo: String,
+    /// Branch, tag or commit. Default: `"main"`, as it was when it was downloaded.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Name of the weights file in the repository. Default: `model.safetensors` or what else is usual, else the only one.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Key of the state dict in a torch file, as of `File`. Default: the only one that holds the backbone.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// Prefix of the names of the backbone's tensors, as of `File`. Default: guessed.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Beginnings of the names of tensors that are not part of the backbone, as of `File`. Default: `[]`.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// Beginnings of names to replace by others, as of `File`. Default: `[]`.
+    #[serde(default)]
+    pub rename: Vec<(String, String)>,
+}
+
+/// Weights in the local cache of `torch.hub`: `hub/checkpoints` of `TORCH_HOME`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TorchHubWeights {
+    /// Name of the file, such as `"resnet50-11ad3fa6.pth"`.
+    pub file: String,
+    /// Key of the state dict in a torch file, as of `File`. Default: the only one that holds the backbone.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// Prefix of the names of the backbone's tensors, as of `File`. Default: guessed.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Beginnings of the names of tensors that are not part of the backbone, as of `File`. Default: `[]`.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// Beginnings of names to replace by others, as of `File`. Default: `[]`.
+    #[serde(default)]
+    pub rename: Vec<(String, String)>,
+}
+
+impl HubWeights {
+    /// The weights as a file that has been found.
+    pub fn at(&self, path: PathBuf) -> FileWeights {
+        let Self { container, prefix, drop, rename, .. } = self.clone();
+        FileWeights { path: UserPath(path), container, prefix, drop, rename }
+    }
+}
+
+impl TorchHubWeights {
+    /// The weights as a file that has been found.
+    pub fn at(&self, path: PathBuf) -> FileWeights {
+        let Self { container, prefix, drop, rename, .. } = self.clone();
+        FileWeights { path: UserPath(path), container, prefix, drop, rename }
+    }
 }
 
 /// Weights trained here.
@@ -167,8 +237,10 @@ fn projection() -> u32 {
 /// Mean and standard deviation of input channels.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub enum Normalization {
-    /// Normalisation that the backbone is usually trained with: `None` for `Pixels` and `Conv4`, `Clip` for `Clip`,
-    /// `ImageNet` for all others.
+    /// Normalisation that the model's own configuration beside its weights names; else the one that the backbone is usually
+    /// trained with: `None` for `Pixels` and `Conv4`; `Clip` for `Clip`, `ClipResNet` and the families `Eva02`, `Eva02Clip` and
+    /// `AimV2`; means and deviations of 0.5 for `SigLip`; `ImageNet` for all others. Transformers trained by timm's `augreg`, and
+    /// the first BEiT, have 0.5 as well: write `MeanStd`.
     #[default]
     Usual,
     /// No normalisation.
@@ -202,7 +274,12 @@ impl ModelSpec {
     pub fn input(&self) -> InputSpec {
         let usual = match self.backbone {
             Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
-            Backbone::Clip(_) => Normalization::Clip,
+            Backbone::Clip(_) | Backbone::ClipResNet(_) => Normalization::Clip,
+            Backbone::Transformer(Transformer { family, .. }) => match family {
+                Family::Eva02 | Family::Eva02Clip | Family::AimV2 => Normalization::Clip,
+                Family::SigLip => Normalization::MeanStd { mean: vec![0.5; 3], std: vec![0.5; 3] },
+                _ => Normalization::ImageNet,
+            },
             _ => Normalization::ImageNet,
         };
         let chosen = if self.normalization == Normalization::Usual { &usual } else { &self.normalization };
@@ -215,6 +292,14 @@ impl ModelSpec {
             Normalization::MeanStd { mean, std } => (mean.clone(), std.clone()),
         };
         InputSpec { range: self.range, invert: self.polarity == Polarity::Inverted, mean, std }
+    }
+
+    /// The way from pixels to the network's input, where the model's own configuration names this mean and standard deviation.
+    pub fn input_as_declared(&self, mean: &[f32], std: &[f32]) -> InputSpec {
+        match self.normalization {
+            Normalization::Usual => InputSpec { mean: mean.to_vec(), std: std.to_vec(), ..self.input() },
+            _ => self.input(),
+        }
     }
 
     /// The point of the network where features are taken.
@@ -233,10 +318,11 @@ impl ModelSpec {
         }
         match (&self.backbone, &self.weights) {
             (Backbone::Pixels, Some(_)) => at.field("weights").problem("`Pixels` has no weights", "leave this out"),
-            (Backbone::Pixels, None) | (_, Some(Weights::Random { .. } | Weights::File(_))) => {}
+            (Backbone::Pixels, None)
+            | (_, Some(Weights::Random { .. } | Weights::File(_) | Weights::Hub(_) | Weights::TorchHub(_))) => {}
             (backbone, None) => at.problem(
                 &format!("`{}` needs weights", backbone.name()),
-                "add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`",
+                "add `weights: File(path: …)`, `Hub(repo: …)` or `Trained(…)`; `Random(seed: 0)` is a network that has learnt nothing",
             ),
             (_, Some(Weights::Trained(trained))) => trained.check(&at.field("weights")),
         }
@@ -289,11 +375,15 @@ mod tests {
     fn the_usual_normalisation_is_that_of_the_backbone() {
         let conv4 = serde_json::json!({ "Conv4": { "channels": 1 } });
         let clip = serde_json::json!({ "Clip": { "size": "Base", "patch": 32 } });
+        let family = |name: &str| serde_json::json!({ "Transformer": { "family": name, "size": "Base" } });
         for (backbone, normalization, expected) in [
             ("Pixels".into(), "Usual", None),
             (conv4.clone(), "Usual", None),
             ("ResNet18".into(), "Usual", Some(0.485)),
             (clip.clone(), "Usual", Some(0.481_454_66)),
+            (family("Eva02"), "Usual", Some(0.481_454_66)),
+            (family("SigLip"), "Usual", Some(0.5)),
+            (family("DinoV3"), "Usual", Some(0.485)),
             (conv4, "ImageNet", Some(0.485)),
             (clip, "None", None),
             ("ResNet18".into(), "Clip", Some(0.481_454_66)),

@@ -1,11 +1,11 @@
 //! Tasks: a dataset, which part of it, and how its images are prepared.
 
-use assay_data::{Color, Filter, ImageSpec, ImageStep, Resize, Size, Split, Subset};
+use assay_data::{Color, Filter, ImageSpec, ImageStep, Pillow, Resize, Size, Split, Subset};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DatasetSpec, Metric};
-use assay_config::Checker;
+use super::{ClassesSpec, DatasetSpec, Metric};
+use assay_config::{Checker, UserPath};
 
 /// A task of an experiment: images with labels, and how they are prepared.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -15,6 +15,10 @@ pub struct TaskSpec {
     pub dataset: DatasetSpec,
     /// Preparation of images: their size, their crop and their colours.
     pub image: ImageOptions,
+    /// Order of the classes, which matters to `Classifier` alone: output c of the network is class c. Default: that of the
+    /// dataset's own list; without one, whole numbers by value where all classes are such, else by name.
+    #[serde(default)]
+    pub classes: Option<ClassesSpec>,
     /// Part of the dataset that is used. Default: all of it.
     #[serde(default)]
     pub subset: SubsetOptions,
@@ -48,6 +52,9 @@ pub struct ImageOptions {
     /// Steps before the resize, in order, such as `[Stretch(256, 256, Bicubic)]`. Default: `[]`.
     #[serde(default)]
     pub before: Vec<ImageStep>,
+    /// Pillow whose order of rows and columns resizes follow. Default: `V12`.
+    #[serde(default)]
+    pub pillow: Pillow,
 }
 
 fn bilinear() -> Filter {
@@ -65,6 +72,10 @@ pub struct SubsetOptions {
     /// Splits that are kept, such as `[Train, Test]`; an empty list keeps all. Default: `[]`.
     #[serde(default)]
     pub splits: Vec<Split>,
+    /// Text file with a name of an image on each line, relative to the root of the dataset, such as the official lists of
+    /// 1 % of ImageNet or of VTAB-1k: of the splits that it names images of, these alone are kept. Default: none.
+    #[serde(default)]
+    pub list: Option<UserPath>,
     /// Number of images kept of each class in each split, the first ones by path. Default: all.
     #[serde(default)]
     pub first_per_class: Option<u32>,
@@ -92,16 +103,16 @@ pub enum OnBadImage {
 impl TaskSpec {
     /// The whole preparation of an image, up to 8-bit pixels.
     pub fn image(&self) -> ImageSpec {
-        let ImageOptions { size, resize, filter, crop, color, ref before } = self.image;
+        let ImageOptions { size, resize, filter, crop, color, ref before, pillow } = self.image;
         // A filter that is not used must not be in a key.
         let filter = if resize == Resize::None { Filter::Nearest } else { filter };
         let (crop, size) = (Size::square(crop.unwrap_or(size)), Size::square(size));
-        ImageSpec::new(color, resize, size, filter, crop, before.clone())
+        ImageSpec::new(color, resize, size, filter, crop, before.clone()).with_pillow(pillow)
     }
 
     /// The part of the dataset that is used.
     pub fn subset(&self) -> Subset {
-        let SubsetOptions { splits, first_per_class, limit_per_class, fraction, seed } = &self.subset;
+        let SubsetOptions { splits, list: _, first_per_class, limit_per_class, fraction, seed } = &self.subset;
         Subset {
             splits: splits.clone(),
             first_per_class: *first_per_class,

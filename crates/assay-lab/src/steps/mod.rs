@@ -11,5 +11,6 @@ pub use arithmetic::Arithmetic;
 pub(crate) use arrays::{Arrays, array};
 pub use extract::{ExtractShard, FeatureTable, Features, ModelRecipe, WeightsRecipe};
 pub use runtime::Runtime;
+pub(crate) use train::{Order, TrainingImages, train_resumably};
 pub use train::{TrainBackbone, TrainRecipe, WeightsArtifact};
 pub(crate) use written::{LabStep, Names, WrittenIn};

@@ -96,3 +96,25 @@ fn what_is_written_wrong_stays_a_problem() {
     .file("page.pth", "<!DOCTYPE html><html></html>");
     assert_snapshot!(place.available(), @"e.ron:4:57: DIR/page.pth: it is a web page (a download link often gives one instead of the file), not a weights file of torch, safetensors, numpy or TensorFlow");
 }
+
+#[test]
+fn what_only_impossible_cells_need_is_not_planned() {
+    let trained = "Trained(method: SimClr(), on: \"glyphs\", steps: 1, batch: 2)";
+    let place = Place::new(&format!(
+        r#"(
+    include: ["base.ron"],
+    protocols: {{ "own": Classifier() }},
+    models: {{ "trained": (backbone: Conv4(channels: 1, width: 4), weights: {trained}) }},
+    evaluate: (tasks: ["rgb", "glyphs"], models: "trained", protocols: ["few", "own"]),
+)"#
+    ));
+    // Episodes are drawn before features are asked for, and weights are trained before a classifier is looked for in them.
+    assert_snapshot!(place.text(&["evaluate.tasks=\"rgb\""], true), @r#"
+    left out: trained / rgb / few, impossible: model "trained" cannot be used on task "rgb": its Conv4 takes 1 channels, and images have 3: `color: Grey` gives what it wants
+    left out: trained / rgb / own, impossible: protocol "own" needs weights from a file with a classifier, and model "trained" has none
+    "#);
+    assert_snapshot!(
+        place.text(&["evaluate.protocols=\"own\"", "evaluate.tasks=\"glyphs\""], true),
+        @r#"left out: trained / glyphs / own, impossible: protocol "own" needs weights from a file with a classifier, and model "trained" has none"#
+    );
+}

@@ -34,8 +34,8 @@ fn a_table_of_images() {
     let columns = r#"image: "file", label: "what is seen", root: ".""#;
     assert_snapshot!(shown(&on(&format!("Csv(path: {csv:?}, {columns})"), "")), @r#"e.ron:3:29: 14 of the 14 images that REFERENCE/csv/labels.csv names are missing, the first is DIR/pictures/odd, "name" 0.png"#);
     let table = |text: &str| on(r#"Csv(path: "t.csv", image: "i", label: "l", split: "s")"#, "").file("t.csv", text);
-    assert_snapshot!(table("i,l,s\n1.pgm,a,tset\n").plan(), @r#"e.ron:3:29: DIR/t.csv, line 2: "tset" is no split; expected train, val or test"#);
-    assert_snapshot!(table("i,l,s\n").plan(), @"e.ron:3:29: no image is left of this dataset");
+    assert_snapshot!(table("i,l,s\n1.pgm,a,tset\n").plan(), @r#"e.ron:3:29: DIR/t.csv: no split is called "tset" (1 rows): say what each is, as in `splits: {"tset": Skip}`, with Train, Val, Test or Skip (left out)"#);
+    assert_snapshot!(table("i,l,s\n").plan(), @"e.ron:3:29: DIR/t.csv: it holds no rows");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn images_inside_parquet() {
     ");
     assert_snapshot!(shown(&on(&format!("Parquet(path: {folder:?}, label: \"fine_label\")"), "")), @r#"e.ron:3:29: REFERENCE/parquet/data/test-00000-of-00001.parquet: there is no column "fine_label"; it has image.bytes, image.path, label"#);
     let file = reference("bad/null-image.parquet");
-    assert_snapshot!(shown(&on(&format!("Parquet(path: {file:?})"), "")), @r#"e.ron:3:29: REFERENCE/bad/null-image.parquet: row 1 of row group 0 has no image in column "image" (null); leave such rows out when the file is written"#);
+    assert_snapshot!(shown(&on(&format!("Parquet(path: {file:?})"), "")), @r#"e.ron:3:29: REFERENCE/bad/null-image.parquet: row 1 of row group 0 has no image in column "image" (null, or a path without bytes): leave such rows out, or put the bytes in, when the file is written"#);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn folders_without_images() {
     let folder = r#"ImageFolder(root: "images")"#;
     assert_snapshot!(on(folder, "").file("images/readme.txt", "").plan(), @"e.ron:3:29: DIR/images holds no image: expected DIR/images/<class>/<image>, found 0 folders");
     let place = on(folder, "").images("images/a", 0..2).file("images/b/readme.txt", "");
-    assert_snapshot!(place.plan(), @"e.ron:3:29: the class folder DIR/images/b holds no image (jpg, jpeg, png, ppm, pgm, bmp, tif, tiff, webp): remove it, or put images there");
+    assert_snapshot!(place.plan(), @"e.ron:3:29: the class folder DIR/images/b holds no image (jpg, jpeg, png, ppm, pgm, bmp, tif, tiff, webp): remove it, put images there, or say `allow_empty: true`");
     let splits = r#"ImageFolder(root: "images", splits: ["train", "test"])"#;
     assert_snapshot!(on(splits, "").images("images/train/a", 0..2).plan(), @"e.ron:3:29: reading the folder DIR/images/test: No such file or directory (os error 2)");
 }

@@ -6,9 +6,12 @@
 mod support;
 
 mod available;
+mod classes;
 mod datasets;
+mod found;
 mod keys;
 mod problems;
 mod protocols;
 mod sections;
 mod weights;
+mod written;

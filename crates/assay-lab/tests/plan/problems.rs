@@ -68,7 +68,7 @@ fn what_is_missing_or_of_another_type_is_told() {
         help: add `backbone: …`
     e.ron:3:30: `seed` is missing [needs `seed`]
         help: add `seed: …`
-    e.ron:3:57: expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, ConvNeXt, MobileNetV2, found the string "ResNet18" [expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, ConvNeXt, MobileNetV2]
+    e.ron:3:57: expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet, found the string "ResNet18" [expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet]
     e.ron:3:91: expected an integer of at least 0, found `true` [expected an integer of at least 0]
     e.ron:4:30: `99999999999` is out of range [expected an integer from 0 to 4294967295]
     e.ron:4:62: expected one of Values, LogSpace, found a list [expected one of Values, LogSpace]
@@ -118,7 +118,7 @@ fn numbers_have_bounds() {
     e.ron:5:150: `first_per_class` must be at least 1 [must be at least 1]
     e.ron:5:170: `limit_per_class` must be at least 1 [must be at least 1]
     e.ron:6:52: `partition` must be from 1 to 10 [must be from 1 to 10]
-    e.ron:7:70: `1` must be a folder called train, val or test (or training, validation, testing) [must be a folder called train, val or test (or training, validation, testing)]
+    e.ron:7:70: `1` must be a folder called train, val or test (or training, validation, testing); a map says of others what they are [must be a folder called train, val or test (or training, validation, testing); a map says of others what they are]
     e.ron:8:45: `sources` must name at least one folder or zip [must name at least one folder or zip]
     e.ron:12:30: `ways` must be from 2 to 10,000 [must be from 2 to 10,000]
     e.ron:12:40: `shots` must be from 1 to 100,000 [must be from 1 to 100,000]
@@ -178,7 +178,7 @@ fn models_are_checked_before_their_weights_are_looked_for() {
     },
 )"#), @r#"
     e.ron:4:48: `Pixels` has no weights [leave this out]
-    e.ron:5:17: `ResNet18` needs weights [add `weights: Random(seed: 0)`, `File(path: …)` or `Trained(…)`]
+    e.ron:5:17: `ResNet18` needs weights [add `weights: File(path: …)`, `Hub(repo: …)` or `Trained(…)`; `Random(seed: 0)` is a network that has learnt nothing]
     e.ron:6:72: ResNet18 has no layer "layer5": there are layer1 to layer4
     e.ron:7:70: ResNet18 has no class token: use `Gap`, `GeM(…)` or `Flat`
     e.ron:8:79: `normalization` must give a mean and a standard deviation for each channel [must give a mean and a standard deviation for each channel]

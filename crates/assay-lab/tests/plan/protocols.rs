@@ -35,6 +35,44 @@ fn a_linear_probe_is_a_grid_a_choice_a_fit_and_a_score() {
 }
 
 #[test]
+fn finetuning_is_trials_a_choice_a_training_and_a_score() {
+    assert_snapshot!(plan(r#"(
+        include: ["base.ron"],
+        evaluate: (tasks: "glyphs", models: "conv"),
+        protocols: {
+            "tune": Finetune(search: Grid(lr: [0.1, 0.01])),
+            "same": Finetune(search: Grid(lr: [0.01], augment: [true, false])),
+            "one": Finetune(search: Single(lr: 0.1)),
+        },
+    )"#), @"");
+}
+
+#[test]
+fn what_cannot_be_finetuned_is_said_at_its_place() {
+    let problems = |model: &str, finetune: &str| {
+        plan(&format!(
+            r#"(
+                tasks: {{ "glyphs": (dataset: Glyphs(alphabets: 1, characters: 2, drawers: 9), image: (size: 32, resize: Stretch)) }},
+                models: {{ "m": ({model}) }},
+                protocols: {{ "tune": Finetune({finetune}) }},
+            )"#
+        ))
+    };
+    let resnet = "backbone: ResNet20, weights: Random(seed: 0)";
+    let all = [
+        ("backbone: Pixels", ""),
+        ("backbone: ResNet20, weights: Random(seed: 0), layer: \"layer2\"", ""),
+        ("backbone: ViT(size: Tiny), weights: Random(seed: 0)", ""),
+        (resnet, "trained: From(\"layer4\")"),
+        (resnet, "search: Grid(lr: []), steps: 0, batch: 0, layer_decay: 0, clip_norm: 0"),
+        (resnet, "search: Single(lr: -1), schedule: (warmup_steps: 9), steps: 9, optimizer: Sgd(momentum: 1)"),
+        (resnet, "augmentation: (scale: (0.5, 2)), validation: (fraction: 1)"),
+    ];
+    let told: Vec<String> = all.iter().map(|(model, finetune)| problems(model, finetune)).collect();
+    assert_snapshot!(told.join("\n"), @"");
+}
+
+#[test]
 fn every_solver_has_the_same_steps() {
     assert_snapshot!(plan(r#"(
         include: ["base.ron"],

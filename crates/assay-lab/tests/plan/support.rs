@@ -1,6 +1,6 @@
 //! A folder with an experiment and the small files that it names, and its plan as a text.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ const BASE: &str = r#"(
 /// A folder with an experiment, `e.ron`, and `base.ron` beside it.
 pub struct Place {
     folder: tempfile::TempDir,
-    root: PathBuf,
+    pub root: PathBuf,
 }
 
 /// The plan of an experiment without files of its own, as a text.
@@ -70,6 +70,15 @@ impl Place {
         self
     }
 
+    /// Makes a link, which leads out of the folder.
+    #[cfg(unix)]
+    pub fn link(self, path: &str, target: &Path) -> Self {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+        self
+    }
+
     pub fn plan(&self) -> String {
         self.text(&[], false)
     }
@@ -96,6 +105,7 @@ impl Place {
 }
 
 fn describe(planned: &Planned) -> String {
+    assert_needed(planned);
     let mut text = String::new();
     let mut labels = HashMap::new();
     for node in planned.plan.nodes() {
@@ -124,7 +134,31 @@ fn describe(planned: &Planned) -> String {
     for warning in &planned.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
+    for note in &planned.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     text
+}
+
+/// Nothing is planned that no cell needs, and the parts of a recipe that are said to be written somewhere are there.
+fn assert_needed(planned: &Planned) {
+    let recipes: HashMap<String, Value> =
+        planned.plan.nodes().map(|n| (n.key.to_string(), serde_json::from_str(&n.recipe()).unwrap())).collect();
+    let mut needed = HashSet::new();
+    let wanted = planned.cells.iter().filter_map(|cell| cell.evaluation.as_ref().ok());
+    let mut ahead: Vec<String> = wanted.map(|output| output.key().to_string()).collect();
+    while let Some(key) = ahead.pop() {
+        ahead.extend(inputs(&recipes[&key]));
+        needed.insert(key);
+    }
+    for node in planned.plan.nodes() {
+        assert!(needed.contains(&node.key.to_string()), "no cell needs {}", node.label);
+        for written in node.written_at.iter() {
+            let pointer = format!("/step{}", written.part);
+            assert!(recipes[&node.key.to_string()].pointer(&pointer).is_some(), "{} has no {pointer}", node.label);
+            assert!(planned.document.place(&written.path).is_some(), "{} is written nowhere", written.path);
+        }
+    }
 }
 
 /// The steps that a recipe names, each once, in the order of its fields.

@@ -4,8 +4,8 @@
 
 use burn::tensor::Tensor;
 
-use super::Net;
 use super::point::{FeaturePoint, Pool, pool_map};
+use super::{Net, Origin, Unsaid};
 use crate::builder::Builder;
 use crate::input::ImageSize;
 use assay_weights::Naming;
@@ -24,8 +24,8 @@ pub struct StageInfo {
 }
 
 impl StageInfo {
-    /// Size of its map for an image of this size.
-    pub fn map_size(&self, image: ImageSize) -> ImageSize {
+    /// Size of its map for an image of this size, where every step rounds the same way.
+    pub(super) fn map_size(&self, image: ImageSize) -> ImageSize {
         image.map(|side| if self.rounds_up { side.div_ceil(self.stride) } else { side / self.stride })
     }
 }
@@ -41,6 +41,11 @@ pub trait Architecture {
     /// The places whose maps can be had, from the image to the end.
     fn stages(&self) -> Vec<StageInfo>;
 
+    /// Size of the map of one of its stages for an image of this size. Default: every step rounds as the stage says.
+    fn map_size(&self, stage: &StageInfo, image: ImageSize) -> ImageSize {
+        stage.map_size(image)
+    }
+
     /// Count of the numbers in the largest tensor that one image becomes inside the network.
     fn largest_map(&self, image: ImageSize) -> usize;
 
@@ -50,6 +55,17 @@ pub trait Architecture {
     /// The pool by which the network itself reduces its last map.
     fn pool(&self) -> Pool {
         Pool::Gap
+    }
+
+    /// Tells whether there is a class token.
+    fn has_class_token(&self) -> bool {
+        false
+    }
+
+    /// Tells whether the features of several last stages may stand side by side, and be had without the normalisation at the
+    /// end: of a transformer.
+    fn has_last_stages(&self) -> bool {
+        false
     }
 
     /// Tells whether features may be taken at any stage and with any pool. Default: yes; else at the end, as the
@@ -65,6 +81,11 @@ pub trait Architecture {
 
     /// Channels at the end of the network, where they are not those of the last stage.
     fn end_channels(&self) -> Option<usize> {
+        None
+    }
+
+    /// The grid of patches that its learnt position embeddings are for, and the side of a patch in pixels; `None` without such.
+    fn position_grid(&self) -> Option<(ImageSize, usize)> {
         None
     }
 
@@ -88,6 +109,14 @@ pub trait Architecture {
         &[]
     }
 
+    /// How tensors are read that fit several networks, and which those are; `None` where they fit this one alone.
+    ///
+    /// # Errors
+    /// When what else the file tells contradicts the parameters, or when it takes one of them that is not written.
+    fn reading(&self, _origin: &Origin) -> Result<Option<String>, Unsaid> {
+        Ok(None)
+    }
+
     /// The reason why the parameters are invalid, if they are.
     fn invalid_because(&self) -> Option<&'static str> {
         None
@@ -95,6 +124,11 @@ pub trait Architecture {
 
     /// Why it cannot take images of this size, as the end of a sentence that begins with its name.
     fn size_problem(&self, image: ImageSize) -> Option<String> {
+        self.too_small(image)
+    }
+
+    /// What is wrong with images that are too small, as the end of a sentence that begins with its name.
+    fn too_small(&self, image: ImageSize) -> Option<String> {
         let least = self.min_image_size();
         (image.shorter_side() < least)
             .then(|| format!("needs images of at least {least}×{least} pixels, and these have {image}"))
@@ -106,7 +140,7 @@ pub trait Architecture {
         let stage = &stages[point.layer.unwrap_or(stages.len()) - 1];
         let end = self.end_channels().filter(|_| point.layer.is_none());
         let pool = point.pool.unwrap_or_else(|| self.pool());
-        pool.features(end.unwrap_or(stage.channels), stage.map_size(image).area())
+        pool.features(end.unwrap_or(stage.channels), self.map_size(stage, image).area())
     }
 }
 

@@ -1,17 +1,21 @@
-//! MobileNetV2 (Sandler et al. 2018) as torchvision has it.
+//! MobileNetV2 (Sandler et al. 2018) as torchvision and timm have it.
 //!
-//! Names follow torchvision: `features.0.0`, `features.N.conv.0.0`, …, `classifier.1`.
+//! Names follow torchvision: `features.0.0`, `features.N.conv.0.0`, …, `classifier.1`; timm's are translated.
+
+use std::collections::HashMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Net;
 use super::architecture::{Architecture, Network, StageInfo, after_steps};
+use super::mbconv::translated;
+use super::{Backbone, Net};
 use crate::builder::Builder;
 use crate::input::ImageSize;
-use crate::layers::{ConvBn, ConvSpec};
+use crate::layers::{ConvBn, ConvSpec, divisible};
+use assay_weights::{Checkpoint, Naming};
 
 /// Blocks after which a map is at stride 4, 8 and 16; the last stage is the end of the network.
 const STAGE_ENDS: [usize; 3] = [3, 6, 13];
@@ -35,12 +39,40 @@ fn one() -> f32 {
 
 impl MobileNetV2 {
     fn scaled(&self, channels: usize) -> usize {
-        divisible(channels as f64 * f64::from(self.width))
+        divisible(channels as f64 * f64::from(self.width), 8, 0.9)
     }
 
     /// Channels of the last map.
     fn last_channels(&self) -> usize {
-        divisible(1280.0 * f64::from(self.width).max(1.0))
+        divisible(1280.0 * f64::from(self.width).max(1.0), 8, 0.9)
+    }
+
+    /// torchvision's names of layers, by timm's.
+    fn names_of_timm(&self) -> HashMap<String, String> {
+        let mut table = vec![("conv_stem".to_owned(), "features.0.0".to_owned())];
+        table.push(("bn1".to_owned(), "features.0.1".to_owned()));
+        let mut at = 1;
+        for (i, [expansion, _, depth, _]) in STAGES.into_iter().enumerate() {
+            for j in 0..depth {
+                let convs: &[&str] =
+                    if expansion == 1 { &["conv_dw", "conv_pw"] } else { &["conv_pw", "conv_dw", "conv_pwl"] };
+                for (k, conv) in convs.iter().enumerate() {
+                    let theirs = |layer: &str| format!("blocks.{i}.{j}.{layer}");
+                    // The last convolution of a block has no number below its own.
+                    let ours = if k + 1 == convs.len() {
+                        [format!("features.{at}.conv.{k}"), format!("features.{at}.conv.{}", k + 1)]
+                    } else {
+                        [0, 1].map(|part| format!("features.{at}.conv.{k}.{part}"))
+                    };
+                    table.extend([theirs(conv), theirs(&format!("bn{}", k + 1))].into_iter().zip(ours));
+                }
+                at += 1;
+            }
+        }
+        table.push(("conv_head".to_owned(), format!("features.{at}.0")));
+        table.push(("bn2".to_owned(), format!("features.{at}.1")));
+        table.push(("classifier".to_owned(), "classifier.1".to_owned()));
+        table.into_iter().collect()
     }
 
     /// Channels in, inside and out of every block, and its step.
@@ -103,15 +135,27 @@ impl Architecture for MobileNetV2 {
         Some("classifier.1")
     }
 
+    fn namings(&self) -> Vec<Naming> {
+        let table = self.names_of_timm();
+        vec![Naming {
+            name: "timm",
+            advice: None,
+            translate: Box::new(move |tensors| translated(tensors, "conv_stem.weight", &table)),
+        }]
+    }
+
     fn invalid_because(&self) -> Option<&'static str> {
         (!(0.05..=4.0).contains(&self.width)).then_some("`width` must be from 0.05 to 4")
     }
 }
 
-/// torchvision's `_make_divisible` by 8.
-fn divisible(wanted: f64) -> usize {
-    let rounded = ((wanted + 4.0) as usize / 8 * 8).max(8);
-    if (rounded as f64) < 0.9 * wanted { rounded + 8 } else { rounded }
+/// The published widths, where a file has a name that these networks have.
+pub fn candidates(checkpoint: &Checkpoint) -> Vec<Backbone> {
+    let is_first = |name: &String| name.ends_with("conv_stem.weight") || name.ends_with("features.0.0.weight");
+    if !checkpoint.tensors.keys().any(is_first) {
+        return Vec::new();
+    }
+    [0.35, 0.5, 0.75, 1.4].map(|width| Backbone::MobileNetV2(MobileNetV2 { width })).into()
 }
 
 /// The network.

@@ -6,14 +6,24 @@
 
 mod architecture;
 mod cifar_resnet;
+mod clip_resnet;
 mod conv4;
 mod convnext;
+mod densenet;
+mod efficientnet;
+mod mbconv;
 mod mobilenet;
+mod mobilenet_v3;
 mod names;
 mod pixels;
 mod point;
 mod positions;
+mod reading;
+mod regnet;
 mod resnet;
+mod swin;
+mod unsaid;
+mod vgg;
 mod vit;
 
 use burn::module::Module;
@@ -23,19 +33,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::builder::Builder;
 use crate::input::ImageSize;
-use assay_weights::{TensorShape, Wanted};
+use assay_weights::{Checkpoint, TensorShape, Wanted};
 
 pub use architecture::StageInfo;
 use architecture::{Architecture, Network};
 use cifar_resnet::CifarResNet;
 
+pub use clip_resnet::{ClipResNet, ClipResNetSize};
 pub use conv4::{CONV4_WIDTH, Conv4};
-pub use convnext::{ConvNeXt, ConvNeXtSize};
+pub use convnext::{ConvNeXt, ConvNeXtSize, ConvNeXtV2};
+pub use densenet::DenseNet;
+pub use efficientnet::{EfficientNet, EfficientNetSize};
+pub use mbconv::Library;
 pub use mobilenet::MobileNetV2;
+pub use mobilenet_v3::{MobileNetV3, MobileNetV3Size};
 pub use point::{FeaturePoint, Pool};
 pub use positions::Positions;
-pub use resnet::{ResNet, ResNetBlock};
-pub use vit::{Clip, DinoV2, ViT, ViTSize};
+pub use regnet::{RegNet, RegNetSize};
+pub use resnet::{Antialias, ResNet, ResNetBlock, ResNetStem, Shortcut, StrideIn};
+pub use swin::{Swin, SwinSize, SwinV2};
+pub use unsaid::{Activation, Config, Origin, Settled, Unsaid};
+pub use vgg::Vgg;
+pub use vit::{Clip, DinoV2, Family, Transformer, ViT, ViTSize};
 
 /// Network that turns an image into features, without its classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -79,10 +98,31 @@ pub enum Backbone {
     /// Image tower of CLIP; 768 features when `Base`, 512 after the projection into the space that images share with texts. The
     /// sides of images are multiples of `patch`.
     Clip(Clip),
+    /// Vision transformer of another published family: DINOv3, SigLIP, DeiT-3, BEiT, EVA-02, AIMv2, I-JEPA and others. The sides
+    /// of images are multiples of `patch`.
+    Transformer(Transformer),
     /// ConvNeXt (Liu et al. 2022); 768 features when `Tiny` or `Small`, 1024 when `Base`.
     ConvNeXt(ConvNeXt),
-    /// MobileNetV2 of torchvision; 1280 features.
+    /// ConvNeXt V2 (Woo et al. 2023); 768 features when `Tiny`, 1024 when `Base`.
+    ConvNeXtV2(ConvNeXtV2),
+    /// MobileNetV2 of torchvision and timm; 1280 features.
     MobileNetV2(MobileNetV2),
+    /// MobileNetV3 (Howard et al. 2019); 1280 features when `Large`, 1024 when `Small`.
+    MobileNetV3(MobileNetV3),
+    /// EfficientNet (Tan and Le 2019) and EfficientNetV2 (2021); 1280 features when `B0` or of version 2.
+    EfficientNet(EfficientNet),
+    /// RegNetX and RegNetY (Radosavovic et al. 2020), among them SEER's and SWAG's; 440 features when `Y400MF`, 3024 when `Y16GF`.
+    RegNet(RegNet),
+    /// DenseNet (Huang et al. 2017); 1024 features when it has 121 layers.
+    DenseNet(DenseNet),
+    /// VGG (Simonyan and Zisserman 2015), without its fully connected layers; 512 features.
+    Vgg(Vgg),
+    /// Swin transformer (Liu et al. 2021); 768 features when `Tiny` or `Small`, 1024 when `Base`.
+    Swin(Swin),
+    /// Swin transformer V2 (Liu et al. 2022); 768 features when `Tiny` or `Small`, 1024 when `Base`.
+    SwinV2(SwinV2),
+    /// ResNet of CLIP, with attention in place of the average; 1024 features when `RN50`. The sides of images are multiples of 32.
+    ClipResNet(ClipResNet),
 }
 
 /// A built backbone.
@@ -94,21 +134,33 @@ pub enum Net {
     CifarResNet(cifar_resnet::CifarResNetNet),
     /// See [`Backbone::ResNet`].
     ResNet(resnet::ResNetNet),
-    /// See [`Backbone::ViT`], [`Backbone::DinoV2`] and [`Backbone::Clip`].
+    /// See [`Backbone::ViT`], [`Backbone::DinoV2`], [`Backbone::Clip`] and [`Backbone::Transformer`].
     ViT(vit::ViTNet),
     /// See [`Backbone::ConvNeXt`].
     ConvNeXt(convnext::ConvNeXtNet),
     /// See [`Backbone::MobileNetV2`].
     MobileNetV2(mobilenet::MobileNetV2Net),
+    /// See [`Backbone::EfficientNet`] and [`Backbone::MobileNetV3`].
+    Mb(mbconv::MbNet),
+    /// See [`Backbone::RegNet`].
+    RegNet(regnet::RegNetNet),
+    /// See [`Backbone::DenseNet`].
+    DenseNet(densenet::DenseNetNet),
+    /// See [`Backbone::Vgg`].
+    Vgg(vgg::VggNet),
+    /// See [`Backbone::Swin`] and [`Backbone::SwinV2`].
+    Swin(swin::SwinNet),
+    /// See [`Backbone::ClipResNet`].
+    ClipResNet(clip_resnet::ClipResNetNet),
 }
 
+/// End of the name of a layer whose tokens are wanted without the normalisation at the end of the network.
+const RAW: &str = " raw";
+
 impl Backbone {
-    /// The backbones that have a name of their own, for guesses at what a file holds; sizes that are rarely met are
-    /// left out.
+    /// The convolutional backbones that have a name of their own, for guesses at what a file holds; sizes that are rarely met
+    /// are left out. Transformers are told by their tensors.
     pub fn known() -> Vec<Self> {
-        let vit = |size, patch| ViT { size, patch, trained_at: 224, positions: Positions::default() };
-        let dino_v2 = |size, registers| DinoV2 { size, registers, patch: 14, trained_at: 518, positions: None };
-        let clip = |patch| Clip { size: ViTSize::Base, patch, trained_at: 224, projected: Some(512) };
         let mut all = vec![
             Self::ResNet20,
             Self::ResNet32,
@@ -123,18 +175,16 @@ impl Backbone {
             Self::ResNeXt50,
             Self::MobileNetV2(MobileNetV2 { width: 1.0 }),
         ];
-        all.extend([(ViTSize::Small, 8), (ViTSize::Base, 8)].map(|(size, patch)| Self::ViT(vit(size, patch))));
-        for size in [ViTSize::Tiny, ViTSize::Small, ViTSize::Base, ViTSize::Large] {
-            all.push(Self::ViT(vit(size, 16)));
-        }
-        for size in [ViTSize::Small, ViTSize::Base, ViTSize::Large] {
-            all.extend([0, 4].map(|registers| Self::DinoV2(dino_v2(size.clone(), registers))));
-        }
-        all.extend([32, 16].map(|patch| Self::Clip(clip(patch))));
-        for size in [ConvNeXtSize::Tiny, ConvNeXtSize::Small, ConvNeXtSize::Base, ConvNeXtSize::Large] {
-            all.push(Self::ConvNeXt(ConvNeXt { size }));
+        for size in ConvNeXtSize::NAMED {
+            all.push(Self::ConvNeXt(ConvNeXt { size: size.clone() }));
+            all.push(Self::ConvNeXtV2(ConvNeXtV2 { size }));
         }
         all
+    }
+
+    /// The transformers that a file may hold, from names and shapes of its tensors.
+    pub(crate) fn transformers_in(checkpoint: &Checkpoint) -> Vec<Self> {
+        vit::recognise(checkpoint)
     }
 
     /// The architecture that the variant comes down to.
@@ -157,8 +207,18 @@ impl Backbone {
             Self::ViT(spec) => Box::new(vit::Spec::from(spec)),
             Self::DinoV2(spec) => Box::new(vit::Spec::from(spec)),
             Self::Clip(spec) => Box::new(vit::Spec::from(spec)),
-            Self::ConvNeXt(spec) => Box::new(spec.clone()),
+            Self::Transformer(spec) => Box::new(vit::Spec::from(spec)),
+            Self::ConvNeXt(spec) => Box::new(convnext::Spec::from(spec)),
+            Self::ConvNeXtV2(spec) => Box::new(convnext::Spec::from(spec)),
             Self::MobileNetV2(spec) => Box::new(spec.clone()),
+            Self::MobileNetV3(spec) => Box::new(spec.clone()),
+            Self::EfficientNet(spec) => Box::new(spec.clone()),
+            Self::RegNet(spec) => Box::new(spec.clone()),
+            Self::DenseNet(spec) => Box::new(spec.clone()),
+            Self::Vgg(spec) => Box::new(spec.clone()),
+            Self::Swin(spec) => Box::new(swin::Spec::from(spec)),
+            Self::SwinV2(spec) => Box::new(swin::Spec::from(spec)),
+            Self::ClipResNet(spec) => Box::new(spec.clone()),
         }
     }
 
@@ -206,6 +266,22 @@ impl Backbone {
         self.architecture().stages()
     }
 
+    /// The backbones that the shapes of a file speak of, whatever its numbers of layers and channels.
+    pub(crate) fn inferred(checkpoint: &Checkpoint) -> Vec<Self> {
+        let inferred = [resnet::infer, clip_resnet::infer, regnet::infer, densenet::infer, vgg::infer, swin::infer]
+            .map(|infer| infer(checkpoint));
+        let mut all: Vec<Self> = inferred.into_iter().flatten().collect();
+        all.extend(mobilenet::candidates(checkpoint));
+        all.extend(mobilenet_v3::candidates(checkpoint));
+        all.extend(efficientnet::candidates(checkpoint));
+        all
+    }
+
+    /// Size of the map of one of its stages for an image of this size.
+    pub fn map_size(&self, stage: &StageInfo, image: ImageSize) -> ImageSize {
+        self.architecture().map_size(stage, image)
+    }
+
     /// The reason why the parameters are invalid, if they are.
     pub fn invalid_because(&self) -> Option<&'static str> {
         self.architecture().invalid_because()
@@ -220,6 +296,20 @@ impl Backbone {
     /// sentence that begins with its name.
     pub fn size_problem(&self, image: ImageSize) -> Option<String> {
         self.architecture().size_problem(image)
+    }
+
+    /// Why it cannot be trained on images of this size, though it can take them.
+    pub fn training_problem(&self, image: ImageSize) -> Option<String> {
+        let trained_at =
+            self.architecture().position_grid().filter(|(known, patch)| image.map(|side| side / patch) != *known);
+        trained_at.map(|(known, patch)| {
+            format!(
+                "its {} has position embeddings for images of {} pixels, which can be used on other sizes but not be trained on \
+                 them: prepare images in that size",
+                self.name(),
+                known.map(|side| side * patch)
+            )
+        })
     }
 
     /// Bytes of the largest tensor that one image of this size becomes on its way, the image itself among them.
@@ -238,7 +328,8 @@ impl Backbone {
         if !architecture.has_points() && (layer.is_some() || pool.is_some()) {
             return Err(format!("the features of {} are those of its last layer, as it pools them", self.name()));
         }
-        if pool.is_some_and(Pool::needs_class_token) && !usual.needs_class_token() {
+        let is_other_pool = pool.is_some_and(Pool::needs_class_token) && pool != Some(usual);
+        if is_other_pool && !architecture.has_class_token() {
             return Err(format!("{} has no class token: use `Gap`, `GeM(…)` or `Flat`", self.name()));
         }
         if let Some(Pool::GeM { p }) = pool
@@ -246,10 +337,37 @@ impl Backbone {
         {
             return Err("the power of `GeM` must be from 0.1 to 100".to_owned());
         }
-        let layer = layer.map(|name| self.stage_number(name)).transpose()?;
+        if pool == Some(Pool::Attention) && usual != Pool::Attention {
+            return Err(format!("{} has no attention pool", self.name()));
+        }
+        let is_raw = architecture.has_last_stages() && layer.is_some_and(|name| name.ends_with(RAW));
+        let layer = layer.map(|name| if is_raw { &name[..name.len() - RAW.len()] } else { name });
+        let last = layer.filter(|_| architecture.has_last_stages()).and_then(|name| name.strip_prefix("last"));
+        let last = last.map(|count| self.last_stages(count)).transpose()?;
+        let layer = layer.filter(|_| last.is_none()).map(|name| self.stage_number(name)).transpose()?;
         // The end of the network is the end, however it is written, but for what comes after the last stage of a ConvNeXt.
-        let is_end = |number: &usize| *number == self.stages().len() && !architecture.goes_on_after_stages();
-        Ok(FeaturePoint { layer: layer.filter(|number| !is_end(number)), pool: pool.filter(|pool| *pool != usual) })
+        let is_end = |number: &usize| *number == self.stages().len() && !architecture.goes_on_after_stages() && !is_raw;
+        let point = FeaturePoint {
+            layer: layer.filter(|number| !is_end(number)),
+            pool: pool.filter(|pool| *pool != usual),
+            last: last.filter(|count| *count > 1 || is_raw),
+            is_raw,
+        };
+        if point.pool.unwrap_or(usual) == Pool::Attention && !point.is_at_end() {
+            return Err(format!(
+                "the attention pool of {} is at its end: of a layer, name another `pool`",
+                self.name()
+            ));
+        }
+        Ok(point)
+    }
+
+    /// Number of last stages, from what stands behind `last`.
+    fn last_stages(&self, count: &str) -> Result<usize, String> {
+        let depth = self.stages().len();
+        let count = count.parse().ok().filter(|count| (1..=depth).contains(count));
+        count
+            .ok_or_else(|| format!("{} has {depth} blocks: the last of them are `last1` to `last{depth}`", self.name()))
     }
 
     /// Number of the stage with this name, from 1.
@@ -280,6 +398,12 @@ impl Net {
             Self::ViT(net) => net,
             Self::ConvNeXt(net) => net,
             Self::MobileNetV2(net) => net,
+            Self::Mb(net) => net,
+            Self::RegNet(net) => net,
+            Self::DenseNet(net) => net,
+            Self::Vgg(net) => net,
+            Self::Swin(net) => net,
+            Self::ClipResNet(net) => net,
         }
     }
 
@@ -291,6 +415,12 @@ impl Net {
             Self::ViT(net) => net,
             Self::ConvNeXt(net) => net,
             Self::MobileNetV2(net) => net,
+            Self::Mb(net) => net,
+            Self::RegNet(net) => net,
+            Self::DenseNet(net) => net,
+            Self::Vgg(net) => net,
+            Self::Swin(net) => net,
+            Self::ClipResNet(net) => net,
         }
     }
 

@@ -6,32 +6,58 @@ use std::collections::BTreeMap;
 use super::resnet::ResNet;
 use assay_weights::{Naming, RawTensor, Translated};
 
-type Tensors = BTreeMap<String, RawTensor>;
+pub(super) type Tensors = BTreeMap<String, RawTensor>;
 
 /// Layout of a tensor where it comes from.
 #[derive(Clone, Copy)]
-enum Layout {
+pub(super) enum Layout {
     /// The layout that we have as well.
     Same,
     /// A convolution of TensorFlow or Haiku: rows, columns, input, output. Or a matrix: input, output.
     InputOutput,
     /// With axes of one that we do not have.
     Flat,
+    /// With an axis of one before those that we have.
+    Rows,
+    /// A matrix that we have as a kernel of 1×1.
+    Kernel,
+    /// A kernel of 1×1 that we have as a matrix.
+    Matrix,
+    /// A vector that we have with three axes of one before it.
+    Last,
 }
 
 /// Under our name and in our layout.
 fn laid_out(tensor: &RawTensor, layout: Layout) -> Cow<'_, RawTensor> {
+    if tensor.bytes.is_empty() {
+        return Cow::Owned(RawTensor { shape: shape_laid_out(&tensor.shape, layout), ..tensor.clone() });
+    }
     let changed = match (layout, tensor.shape.len()) {
         (Layout::InputOutput, 4) => Some(tensor.permuted(&[3, 2, 0, 1])),
         (Layout::InputOutput, 2) => Some(tensor.permuted(&[1, 0])),
+        (Layout::Rows, 3) => tensor.reshaped(&tensor.shape[1..]),
+        (Layout::Kernel, 2) => tensor.reshaped(&[tensor.shape[0], tensor.shape[1], 1, 1]),
+        (Layout::Matrix, 4) => tensor.reshaped(&[tensor.shape[0], tensor.shape[1]]),
+        (Layout::Last, 1) => tensor.reshaped(&[1, 1, 1, tensor.shape[0]]),
         (Layout::Flat, _) => tensor.reshaped(&[tensor.shape.iter().product()]),
         _ => None,
     };
     changed.map_or(Cow::Borrowed(tensor), Cow::Owned)
 }
 
+/// The shape of a tensor in our layout, where its values are not looked at.
+fn shape_laid_out(shape: &[usize], layout: Layout) -> Vec<usize> {
+    match (layout, shape) {
+        (Layout::InputOutput, [h, w, input, output]) => vec![*output, *input, *h, *w],
+        (Layout::InputOutput, [input, output]) => vec![*output, *input],
+        (Layout::Rows, [_, rows, columns]) => vec![*rows, *columns],
+        (Layout::Flat, _) => vec![shape.iter().product()],
+        _ => shape.to_vec(),
+    }
+}
+
 /// Renames what `rule` knows; the rest keeps its name.
-fn renamed(tensors: &Tensors, rule: impl Fn(&str) -> Option<(String, Layout)>) -> Translated<'_> {
+pub(super) fn renamed(tensors: &Tensors, rule: impl Fn(&str) -> Option<(String, Layout)>) -> Translated<'_> {
     let translate = |(name, tensor): (&String, _)| match rule(name) {
         Some((name, layout)) => (name, laid_out(tensor, layout)),
         None => (name.clone(), Cow::Borrowed(tensor)),
@@ -40,12 +66,12 @@ fn renamed(tensors: &Tensors, rule: impl Fn(&str) -> Option<(String, Layout)>) -
 }
 
 /// Replaces the first of these beginnings that fits.
-fn replaced(name: &str, rules: &[(&str, &str)]) -> Option<String> {
+pub(super) fn replaced(name: &str, rules: &[(&str, &str)]) -> Option<String> {
     rules.iter().find_map(|(from, to)| Some(format!("{to}{}", name.strip_prefix(from)?)))
 }
 
 /// `text` cut before the first occurrence of one of `marks`.
-fn cut<'t>(text: &'t str, marks: &[&str]) -> Option<(&'t str, &'t str)> {
+pub(super) fn cut<'t>(text: &'t str, marks: &[&str]) -> Option<(&'t str, &'t str)> {
     let at = marks.iter().filter_map(|mark| text.find(mark)).min()?;
     Some(text.split_at(at))
 }
@@ -143,165 +169,21 @@ fn simclr_name(name: &str, layers: &[(String, String)]) -> Option<(String, Layou
     Some((format!("{scope}{dot}{ours}.{leaf}"), layout))
 }
 
-/// The names of transformers besides timm's.
-pub fn of_vit() -> Vec<Naming> {
-    vec![Naming { name: "Hugging Face", advice: None, translate: Box::new(hugging_face_vit) }]
-}
-
-/// `vit.encoder.layer.0.attention.attention.query.weight` and the like, and what version 5 calls them; DINOv2's too.
-fn hugging_face_vit(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 16] = [
-        ("layernorm_before.", "norm1."),
-        ("layernorm_after.", "norm2."),
-        ("norm1.", "norm1."),
-        ("norm2.", "norm2."),
-        ("attention.output.dense.", "attn.proj."),
-        ("intermediate.dense.", "mlp.fc1."),
-        ("output.dense.", "mlp.fc2."),
-        ("mlp.fc1.", "mlp.fc1."),
-        ("mlp.fc2.", "mlp.fc2."),
-        ("layer_scale1.lambda1", "ls1.gamma"),
-        ("layer_scale2.lambda1", "ls2.gamma"),
-        ("attention.attention.", "attn."),
-        ("attention.o_proj.", "attn.proj."),
-        ("attention.q_proj.", "attn.query."),
-        ("attention.k_proj.", "attn.key."),
-        ("attention.v_proj.", "attn.value."),
-    ];
-    const OUTSIDE: [(&str, &str); 6] = [
-        ("embeddings.cls_token", "cls_token"),
-        ("embeddings.position_embeddings", "pos_embed"),
-        ("embeddings.patch_embeddings.projection.", "patch_embed.proj."),
-        ("embeddings.mask_token", "mask_token"),
-        ("embeddings.register_tokens", "register_tokens"),
-        ("layernorm.", "norm."),
-    ];
-    tensors.keys().any(|name| name.contains("embeddings.patch_embeddings.projection.")).then_some(())?;
-    let rule = |name: &str| {
-        let (root, rest) = cut(name, &["embeddings.", "encoder.layer.", "layers."]).or_else(|| {
-            cut(name, &["layernorm.", "pooler."]).filter(|(root, _)| root.is_empty() || root.ends_with('.'))
-        })?;
-        let block = rest.strip_prefix("encoder.layer.").or_else(|| rest.strip_prefix("layers."));
-        let ours = match block.and_then(|rest| rest.split_once('.')) {
-            Some((block, part)) => format!("blocks.{block}.{}", replaced(part, &BLOCK)?),
-            None => replaced(rest, &OUTSIDE)?,
-        };
-        Some((format!("{root}{ours}"), Layout::Same))
-    };
-    Some(joined(renamed(tensors, rule), ["attn.query.", "attn.key.", "attn.value."], "attn.qkv."))
-}
-
-/// The names of CLIP's image tower besides OpenAI's.
-pub fn of_clip() -> Vec<Naming> {
-    vec![Naming { name: "Hugging Face", advice: None, translate: Box::new(hugging_face_clip) }]
-}
-
-fn hugging_face_clip(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 8] = [
-        ("self_attn.out_proj.", "attn.out_proj."),
-        ("self_attn.q_proj.", "attn.q."),
-        ("self_attn.k_proj.", "attn.k."),
-        ("self_attn.v_proj.", "attn.v."),
-        ("layer_norm1.", "ln_1."),
-        ("layer_norm2.", "ln_2."),
-        ("mlp.fc1.", "mlp.c_fc."),
-        ("mlp.fc2.", "mlp.c_proj."),
-    ];
-    const OUTSIDE: [(&str, &str); 5] = [
-        ("embeddings.class_embedding", "class_embedding"),
-        ("embeddings.patch_embedding.", "conv1."),
-        ("embeddings.position_embedding.weight", "positional_embedding"),
-        ("pre_layrnorm.", "ln_pre."),
-        ("post_layernorm.", "ln_post."),
-    ];
-    const TOWER: &str = "vision_model.";
-    tensors.keys().any(|name| name.contains("vision_model.embeddings.patch_embedding.")).then_some(())?;
-    let rule = |name: &str| {
-        if let Some(root) = name.strip_suffix("visual_projection.weight") {
-            return Some((format!("{root}{TOWER}proj"), Layout::InputOutput));
-        }
-        let (root, rest) = name.split_once(TOWER)?;
-        let ours = match rest.strip_prefix("encoder.layers.").and_then(|rest| rest.split_once('.')) {
-            Some((block, part)) => format!("transformer.resblocks.{block}.{}", replaced(part, &BLOCK)?),
-            None => replaced(rest, &OUTSIDE)?,
-        };
-        Some((format!("{root}{TOWER}{ours}"), Layout::Same))
-    };
-    Some(joined(renamed(tensors, rule), ["attn.q.", "attn.k.", "attn.v."], "attn.in_proj_"))
-}
-
-/// Puts the three matrices of an attention into one.
-fn joined<'t>(mut tensors: Translated<'t>, parts: [&str; 3], whole: &str) -> Translated<'t> {
-    let firsts: Vec<String> = tensors.keys().filter(|name| name.contains(parts[0])).cloned().collect();
-    for first in firsts {
-        let names = parts.map(|part| first.replace(parts[0], part));
+/// Puts tensors whose names end in `parts` into one, along the first axis.
+pub(super) fn join<const N: usize>(tensors: &mut Translated<'_>, parts: &[String; N], whole: &str) {
+    let roots: Vec<String> =
+        tensors.keys().filter_map(|name| name.strip_suffix(parts[0].as_str())).map(str::to_owned).collect();
+    for root in roots {
+        let names = parts.each_ref().map(|part| format!("{root}{part}"));
         let found: Vec<&RawTensor> = names.iter().filter_map(|name| tensors.get(name).map(Cow::as_ref)).collect();
         // Where one is missing, all keep their names and are reported.
-        if let (3, Some(tensor)) = (found.len(), RawTensor::joined(&found)) {
+        if let (true, Some(tensor)) = (found.len() == N, RawTensor::joined(&found)) {
             names.iter().for_each(|name| {
                 tensors.remove(name);
             });
-            tensors.insert(first.replace(parts[0], whole), Cow::Owned(tensor));
+            tensors.insert(format!("{root}{whole}"), Cow::Owned(tensor));
         }
     }
-    tensors
-}
-
-/// The names of ConvNeXts besides their authors'.
-pub fn of_convnext() -> Vec<Naming> {
-    vec![
-        Naming { name: "timm", advice: None, translate: Box::new(timm_convnext) },
-        Naming { name: "torchvision", advice: None, translate: Box::new(torchvision_convnext) },
-    ]
-}
-
-fn timm_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 5] = [
-        ("conv_dw.", "dwconv."),
-        ("norm.", "norm."),
-        ("mlp.fc1.", "pwconv1."),
-        ("mlp.fc2.", "pwconv2."),
-        ("gamma", "gamma"),
-    ];
-    const OUTSIDE: [(&str, &str); 3] =
-        [("stem.", "downsample_layers.0."), ("head.norm.", "norm."), ("head.fc.", "head.")];
-    tensors.keys().any(|name| name.contains(".conv_dw.")).then_some(())?;
-    let rule = |name: &str| {
-        let (root, rest) = cut(name, &["stem.", "stages.", "head."])?;
-        let ours = match rest.strip_prefix("stages.").and_then(|rest| rest.split_once('.')) {
-            Some((stage, part)) => match part.strip_prefix("blocks.").and_then(|part| part.split_once('.')) {
-                Some((block, part)) => format!("stages.{stage}.{block}.{}", replaced(part, &BLOCK)?),
-                None => format!("downsample_layers.{stage}.{}", part.strip_prefix("downsample.")?),
-            },
-            None => replaced(rest, &OUTSIDE)?,
-        };
-        Some((format!("{root}{ours}"), Layout::Same))
-    };
-    Some(renamed(tensors, rule))
-}
-
-fn torchvision_convnext(tensors: &Tensors) -> Option<Translated<'_>> {
-    const BLOCK: [(&str, &str); 4] =
-        [("block.0.", "dwconv."), ("block.2.", "norm."), ("block.3.", "pwconv1."), ("block.5.", "pwconv2.")];
-    tensors.keys().any(|name| name.contains("features.1.0.layer_scale")).then_some(())?;
-    let rule = |name: &str| {
-        let (root, rest) = cut(name, &["features.", "classifier."])?;
-        if let Some(ours) = replaced(rest, &[("classifier.0.", "norm."), ("classifier.2.", "head.")]) {
-            return Some((format!("{root}{ours}"), Layout::Same));
-        }
-        let (index, rest) = rest.strip_prefix("features.")?.split_once('.')?;
-        let index: usize = index.parse().ok()?;
-        if index.is_multiple_of(2) {
-            return Some((format!("{root}downsample_layers.{}.{rest}", index / 2), Layout::Same));
-        }
-        let (block, part) = rest.split_once('.')?;
-        let at = format!("{root}stages.{}.{block}.", index / 2);
-        if part == "layer_scale" {
-            return Some((format!("{at}gamma"), Layout::Flat));
-        }
-        Some((format!("{at}{}", replaced(part, &BLOCK)?), Layout::Same))
-    };
-    Some(renamed(tensors, rule))
 }
 
 #[cfg(test)]

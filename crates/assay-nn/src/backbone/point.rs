@@ -21,6 +21,8 @@ pub enum Pool {
         #[serde(default = "cubic")]
         p: f32,
     },
+    /// Pool by attention of one learnt query, which is a part of the network: of `SigLip`, at its end.
+    Attention,
     /// No reduction: all numbers of the map, channel after channel; of a transformer, patch after patch.
     Flat,
 }
@@ -38,11 +40,26 @@ pub struct FeaturePoint {
     /// Reduction of the map to one row; absent for that of the network itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// Number of the last blocks of a transformer whose features stand side by side; absent where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<usize>,
+    /// True for the tokens of a transformer without the normalisation of its end.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_raw: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl FeaturePoint {
     /// The end of the network, as it pools itself.
-    pub const END: Self = Self { layer: None, pool: None };
+    pub const END: Self = Self { layer: None, pool: None, last: None, is_raw: false };
+
+    /// Tells whether features are what comes out at the end of the network, however they are pooled.
+    pub fn is_at_end(&self) -> bool {
+        self.layer.is_none() && self.last.is_none() && !self.is_raw
+    }
 
     /// Tells whether this is the end of the network, as it pools itself.
     pub fn is_end(&self) -> bool {
@@ -57,7 +74,8 @@ pub fn pool_tokens(tokens: Tensor<3>, prefix: usize, pool: Pool) -> Tensor<2> {
     let patches = || tokens.clone().slice([0..b, prefix..t]);
     match pool {
         Pool::Cls => cls(),
-        Pool::Gap => patches().mean_dim(1).reshape([b, d]),
+        // A pool of the network's own is not for networks that have none.
+        Pool::Gap | Pool::Attention => patches().mean_dim(1).reshape([b, d]),
         Pool::ClsGap => Tensor::cat(vec![cls(), patches().mean_dim(1).reshape([b, d])], 1),
         Pool::GeM { .. } => pool_map(patches().swap_dims(1, 2).reshape([b, d, t - prefix, 1]), pool),
         Pool::Flat => patches().reshape([b, (t - prefix) * d]),
@@ -73,7 +91,7 @@ pub fn pool_map(map: Tensor<4>, pool: Pool) -> Tensor<2> {
             global_average_pool(powers).powf_scalar(1.0 / p)
         }
         Pool::Flat => map.flatten(1, 3),
-        Pool::Gap | Pool::Cls | Pool::ClsGap => global_average_pool(map),
+        Pool::Gap | Pool::Cls | Pool::ClsGap | Pool::Attention => global_average_pool(map),
     }
 }
 
@@ -81,7 +99,7 @@ impl Pool {
     /// Features of `positions` places with `channels` numbers each.
     pub fn features(self, channels: usize, positions: usize) -> usize {
         match self {
-            Self::Gap | Self::Cls | Self::GeM { .. } => channels,
+            Self::Gap | Self::Cls | Self::GeM { .. } | Self::Attention => channels,
             Self::ClsGap => 2 * channels,
             Self::Flat => channels * positions,
         }

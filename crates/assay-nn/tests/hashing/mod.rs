@@ -26,7 +26,11 @@ pub fn hashed(count: usize, stream: u64) -> Vec<f64> {
 
 /// `hashing.tensors` of the scripts.
 pub fn hashed_tensors(backbone: &Backbone) -> BTreeMap<String, RawTensor> {
-    let mut shapes = backbone.tensors();
+    hashed_file(backbone.tensors())
+}
+
+/// The same of any tensors.
+pub fn hashed_file(mut shapes: Vec<assay_nn::TensorShape>) -> BTreeMap<String, RawTensor> {
     shapes.sort_by(|a, b| a.name.cmp(&b.name));
     let tensor = |(k, spec): (u64, assay_nn::TensorShape)| {
         let values = hashed(spec.shape.iter().product(), k);

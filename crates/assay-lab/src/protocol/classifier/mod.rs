@@ -4,7 +4,7 @@ mod step;
 
 pub use step::Classify;
 
-use assay_data::Split;
+use assay_data::{ClassOrder, Split};
 use assay_engine::Output;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::results::Evaluation;
 use assay_config::Checker;
 
 /// Classifies by the last layer that came with the weights; for a task with the classes that the model was trained on, in
-/// their order.
+/// their order: output c is class c. Where the order is in doubt, `classes` of the task must say it; `assay plan` shows it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Classifier {
@@ -36,6 +36,7 @@ impl Protocol for Classifier {
         if cell.data().count(self.split) == 0 {
             return Err(cell.protocol_error("split", format!("the task has no images in its split `{:?}`", self.split)));
         }
+        expect_sure_order(cell)?;
         let (head, layer) = cell.head()?;
         let samples = cell.split(self.split);
         let classify = Classify {
@@ -46,4 +47,49 @@ impl Protocol for Classifier {
         };
         cell.add_evaluation(classify)
     }
+}
+
+/// Number of classes that are shown beside the outputs.
+const SHOWN: usize = 6;
+
+/// Shows the classes beside the outputs, and refuses an order that was guessed where another is as likely.
+fn expect_sure_order(cell: &mut CellPlan<'_, '_>) -> Result<(), PlanError> {
+    let (task, protocol) = (cell.names().task.clone(), cell.names().protocol.clone());
+    let manifest = cell.data();
+    if manifest.order == ClassOrder::Disputed {
+        let message = format!(
+            "{protocol:?} takes output c for class c, and the files of task {task:?} list the classes in different orders"
+        );
+        let help = "give the order of the checkpoint with `classes: File(\"names.txt\")`, or a list of names";
+        return Err(cell.task_question(message, help));
+    }
+    if manifest.order_is_ambiguous() {
+        let mut as_text = manifest.classes.clone();
+        as_text.sort();
+        let first = |names: &[String]| names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "{protocol:?} takes output c for class c, and the classes of task {task:?} are whole numbers, which have two usual orders: {}, … \
+             by value, and {}, … as text",
+            first(&manifest.classes),
+            first(&as_text)
+        );
+        let help = "say `classes: Numeric` where output c is the c-th number, or `classes: Text` where the checkpoint was trained with torchvision's `ImageFolder` on these folders";
+        return Err(cell.task_question(message, help));
+    }
+    let numbers: Option<Vec<i64>> = manifest.classes.iter().map(|name| name.parse().ok()).collect();
+    let gap = numbers.filter(|numbers| numbers.iter().zip(0..).any(|(number, at)| *number != at));
+    let last = manifest.classes.len().saturating_sub(1);
+    let outputs: Vec<String> =
+        manifest.classes.iter().take(SHOWN).enumerate().map(|(c, name)| format!("{c} = {name}")).collect();
+    let end = manifest.classes.last().filter(|_| last >= SHOWN).map(|name| format!(", … {last} = {name}"));
+    cell.note(&format!("outputs are classes: {}{}", outputs.join(", "), end.unwrap_or_default()));
+    if let Some(numbers) = gap
+        && let (Some(first), Some(highest)) = (numbers.iter().min(), numbers.iter().max())
+    {
+        cell.warn(&format!(
+            "classes are whole numbers from {first} to {highest}, and not those from 0 on in their order, so that output c is not class \
+             number c: `assay plan` shows which it is"
+        ));
+    }
+    Ok(())
 }

@@ -6,7 +6,9 @@ mod score;
 pub use episodes::{DrawEpisodes, EpisodeList, OfficialEpisodes};
 pub use score::ScoreFewShot;
 
-use assay_data::Episodes;
+use std::collections::{BTreeMap, BTreeSet};
+
+use assay_data::{Episodes, Split};
 use assay_engine::Output;
 use assay_nn::{FewShotClassifier, FewShotDistance, FewShotRule};
 use schemars::JsonSchema;
@@ -17,7 +19,8 @@ use crate::plan::{CellPlan, PlanError, Protocol};
 use crate::results::Evaluation;
 use assay_config::Checker;
 
-/// Few-shot classification of cached features; the same episodes for every model. Defaults are those of Ericsson et al.
+/// Few-shot classification of cached features; the same episodes for every model. Episodes are drawn from all images of the
+/// task, of whatever split: `subset: (splits: [Test])` of the task leaves those of the test split. Defaults are those of Ericsson et al.
 /// (CVPR 2021): 5 ways, 15 queries, 600 episodes, nearest class mean by squared Euclidean distance.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -143,6 +146,9 @@ impl Protocol for FewShot {
 
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError> {
         cell.expect_one_class_each()?;
+        if self.episodes != EpisodeCount::Official {
+            tell_pooled_splits(cell)?;
+        }
         let rule = FewShotRule { classifier: self.classifier, distance: self.distance, normalize: self.normalize };
         let manifest = cell.manifest();
         let episodes = cell.once(|cell| match self.episodes {
@@ -178,4 +184,35 @@ impl FewShot {
         let label = format!("episodes/{}/{}", cell.names().task, cell.names().protocol);
         cell.add(label, draw)
     }
+}
+
+/// Tells which splits episodes are drawn from together. Splits without a common class are base and novel classes, as in
+/// mini-ImageNet, and there a benchmark draws from one of them, so the task must say which.
+fn tell_pooled_splits(cell: &mut CellPlan<'_, '_>) -> Result<(), PlanError> {
+    let mut classes: BTreeMap<Split, BTreeSet<u32>> = BTreeMap::new();
+    for sample in &cell.data().samples {
+        classes.entry(sample.split).or_default().extend(sample.class());
+    }
+    if classes.len() < 2 {
+        return Ok(());
+    }
+    let names = classes.keys().map(|split| format!("{split:?}")).collect::<Vec<_>>().join(", ");
+    let sets: Vec<&BTreeSet<u32>> = classes.values().collect();
+    let are_disjoint = sets.iter().enumerate().all(|(i, one)| sets[i + 1..].iter().all(|other| one.is_disjoint(other)));
+    if are_disjoint && !cell.names_splits() {
+        let task = &cell.names().task;
+        let message = format!(
+            "the splits {names} of task {task:?} have no class in common, and episodes would be drawn from all their classes together"
+        );
+        let help = "`subset: (splits: [Test])` draws from the classes of the test split alone, as benchmarks with base and novel classes do; a list of all splits draws from all classes";
+        return Err(cell.task_question(message, help));
+    }
+    if cell.names_splits() {
+        cell.note(&format!("episodes are drawn from the images of {names} together"));
+    } else {
+        cell.warn(&format!(
+            "episodes are drawn from the images of {names} together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant"
+        ));
+    }
+    Ok(())
 }

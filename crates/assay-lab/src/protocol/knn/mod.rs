@@ -48,6 +48,7 @@ impl Protocol for Knn {
             return Err(cell.protocol_error("k", format!("`k` is {}, and there are {train} training images", self.k)));
         }
         let (train, test) = (cell.split(Split::Train), cell.split(Split::Test));
+        cell.expect_learnt(&train, &test)?;
         let score = ScoreKnn {
             features: cell.features_of(&[train.as_slice(), &test].concat())?,
             train: cell.labelled(&train, &cell.all_classes()),

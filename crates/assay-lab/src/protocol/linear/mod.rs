@@ -17,6 +17,7 @@ pub use grid::{Candidates, SolveGrid};
 pub use parts::HoldOut;
 pub use probe::{Convergence, Probe};
 pub use score::ScoreProbe;
+pub(super) use score::warn_left_out;
 
 use assay_engine::{Content, Output};
 use schemars::JsonSchema;
@@ -29,7 +30,7 @@ use crate::results::{CalibrationRule, Evaluation, Resampling};
 use crate::spec::Metric;
 use assay_config::Checker;
 
-use self::parts::{Parts, classes_of};
+pub(super) use self::parts::{Parts, classes_of};
 
 /// A linear classifier of cached features. The value of its grid is chosen on the validation split (or on a part of the
 /// training split), the classifier is fitted again on both, and the test split is looked at once. The metric is the task's.
@@ -142,6 +143,9 @@ impl Protocol for Linear {
         }
         let parts = Parts::new(cell.data(), self.validation, self.test).map_err(|message| cell.task_error(message))?;
         parts.check(cell.data(), metric).map_err(|message| cell.task_error(message))?;
+        for warning in parts.warnings(cell.data(), metric) {
+            cell.warn(&warning);
+        }
         self.add_steps(cell, &parts, metric)
     }
 }

@@ -44,7 +44,7 @@ impl HoldOut {
 
 /// Indices of the samples that are fitted, chosen by and tested.
 #[derive(Debug, PartialEq)]
-pub(super) struct Parts {
+pub(in crate::protocol) struct Parts {
     pub fit: Vec<u32>,
     pub validation: Vec<u32>,
     pub test: Vec<u32>,
@@ -64,7 +64,7 @@ impl Parts {
         if fit.is_empty() || test.is_empty() {
             let (train, test) = (fit.len(), test.len());
             return Err(format!(
-                "`Linear` needs a train and a test split, and there are {train} and {test} images in them"
+                "a train and a test split are needed, and there are {train} and {test} images in them"
             ));
         }
         if validation_images.is_empty() {
@@ -114,6 +114,35 @@ impl Parts {
         Ok(())
     }
 
+    /// Warns of classes that no image shows which the metric is taken on, so that they take no part in its mean.
+    pub fn warnings(&self, manifest: &Manifest, metric: Metric) -> Vec<String> {
+        if metric == Metric::Top1 {
+            return Vec::new();
+        }
+        let learnt = manifest.images_showing(&self.all());
+        let without = |part: &[u32]| -> Vec<&str> {
+            let shown = manifest.images_showing(part);
+            let absent = (0..learnt.len()).filter(|class| learnt[*class] > 0 && shown[*class] == 0);
+            absent.map(|class| manifest.classes[class].as_str()).collect()
+        };
+        let what = if metric.is_multi_label() { "average precision" } else { "accuracy" };
+        let taking_part = learnt.iter().filter(|images| **images > 0).count();
+        let mut warnings = Vec::new();
+        for (name, part) in [("test", &self.test), ("validation", &self.validation)] {
+            let absent = without(part);
+            if absent.is_empty() {
+                continue;
+            }
+            let some = absent.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+            let (count, rest) = (absent.len(), taking_part - absent.len());
+            warnings.push(format!(
+                "{count} of the {taking_part} classes are shown by no {name} image ({some}): their {what} is undefined, and the mean is taken \
+                 over the other {rest} (scikit-learn counts such classes as 0)"
+            ));
+        }
+        warnings
+    }
+
     /// Every class must be shown by some of the images to learn from, and not by all.
     fn check_multi_label(&self, manifest: &Manifest) -> Result<(), String> {
         let images = manifest.images_showing(&self.fit);
@@ -128,7 +157,7 @@ impl Parts {
 }
 
 /// The classes that take part: all where images show several, else those with an image.
-pub(super) fn classes_of(manifest: &Manifest, samples: &[u32], metric: Metric) -> Vec<u32> {
+pub(in crate::protocol) fn classes_of(manifest: &Manifest, samples: &[u32], metric: Metric) -> Vec<u32> {
     if metric.is_multi_label() {
         return (0..manifest.classes.len() as u32).collect();
     }

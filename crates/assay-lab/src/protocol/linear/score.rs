@@ -8,9 +8,7 @@ use super::choose::Choice;
 use super::fit::FittedProbe;
 use super::probe::scaled;
 use crate::outside::{LabelledImages, Labels};
-use crate::results::{
-    CalibrationRule, Evaluation, Exhibit, Items, PerItem, Predictions, Resampling, judge_classes, judge_multi_label,
-};
+use crate::results::{CalibrationRule, Evaluation, Resampling, evaluate_logits};
 use crate::spec::Metric;
 use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
@@ -52,33 +50,14 @@ impl Step<Runtime> for ScoreProbe {
         let table = FeatureTable::rows(context, &self.features, test)?;
         anyhow::ensure!(table.dim == linear.dim(), "the classifier is for features of another length");
         let logits = linear.logits(&scaled(table.values, table.dim, self.normalize));
-        let judged = match &test.labels {
-            Labels::Classes(truth) => {
-                let rule = (temperature, self.calibration);
-                judge_classes(&logits, truth, &test.classes, self.metric, rule, self.resampling)
-            }
-            Labels::MultiLabel(shown) => judge_multi_label(&logits, shown, &test.classes, self.metric, self.resampling),
-        };
         warn_left_out(context, test);
-        let digest = |place: usize| match judged.over {
-            Items::Classes => PerItem::class_digest(test.classes[place]),
-            _ => test.images[place],
-        };
-        let (digests, values) = judged.items.iter().map(|(place, value)| (digest(*place), *value)).unzip();
-        let mut exhibits = judged.exhibits;
-        exhibits.push(Exhibit::Predictions(Predictions {
-            images: test.images.clone(),
-            labels: test.labels.clone(),
-            classes: test.classes.clone(),
-            logits: logits.iter().map(|l| *l as f32).collect(),
-        }));
-        let per_item = PerItem { over: judged.over, digests, values };
-        Evaluation::new(self.metric.id(), judged.measures, Some(per_item), exhibits)
+        let rule = (temperature, self.calibration);
+        evaluate_logits(test, &logits, self.metric, rule, self.resampling, Vec::new())
     }
 }
 
 /// Warns of classes that no test image shows: they are no part of means over classes.
-fn warn_left_out(context: &Context<'_, Runtime>, test: &LabelledImages) {
+pub(in crate::protocol) fn warn_left_out(context: &Context<'_, Runtime>, test: &LabelledImages) {
     let mut shown = vec![false; test.classes.len()];
     match &test.labels {
         Labels::Classes(truth) => truth.iter().for_each(|t| shown[*t as usize] = true),

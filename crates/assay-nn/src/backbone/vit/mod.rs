@@ -1,14 +1,26 @@
-//! Vision transformers (Dosovitskiy et al. 2021): DINO, MAE, DeiT, timm's; DINOv2 with or without registers; CLIP's image tower.
+//! Vision transformers (Dosovitskiy et al. 2021): one network for all of them, as `spec` says what it is made of.
 //!
-//! Names follow timm (`cls_token`, `pos_embed`, `blocks.N.attn.qkv`, …), which DINO, MAE, DeiT and DINOv2 share; those of CLIP
-//! follow OpenAI (`class_embedding`, `transformer.resblocks.N`, …). Hugging Face's are translated in `names`. What an experiment
-//! says of them is in `spec`.
+//! What an experiment says of them is in `params`, the published configurations in `presets`. Names follow timm (`cls_token`,
+//! `pos_embed`, `blocks.N.attn.qkv`, …), which DINO, MAE, DeiT and DINOv2 share; those of CLIP follow OpenAI
+//! (`class_embedding`, `transformer.resblocks.N`, …); other libraries' are translated in `names`. `recognise` finds out what a
+//! file holds, and `settle` what its tensors do not say.
 
+mod attention;
+mod block;
+mod clip_names;
+mod mlp;
+mod names;
+mod norm;
+mod params;
+mod presets;
+mod recognise;
+mod relative;
+mod rotary;
+mod settle;
 mod spec;
+mod tensors;
 
 use burn::module::{Module, Param, ParamId};
-use burn::nn::LayerNorm;
-use burn::tensor::activation::{gelu, sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 
 use super::architecture::{Network, after_steps};
@@ -16,120 +28,104 @@ use super::point::{FeaturePoint, Pool, pool_tokens};
 use super::positions::{Positions, resize};
 use crate::builder::{Builder, Init};
 use crate::input::ImageSize;
-use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
+use crate::layers::{Conv, ConvSpec, Edges};
 
-use spec::Kind;
-pub use spec::{Clip, DinoV2, Spec, ViT, ViTSize};
+use attention::AttentionPool;
+use block::Block;
+use norm::Norm;
+use rotary::{Rotary, Rotation};
+use spec::End;
+
+pub use params::{Clip, DinoV2, Family, Transformer, ViT, ViTSize};
+pub use recognise::recognise;
+pub use settle::{settle_clip, settle_dino_v2, settle_transformer, settle_vit};
+pub use spec::Spec;
 
 /// The network.
 #[derive(Module, Debug)]
 pub struct ViTNet {
     patches: Conv,
-    class_token: Param<Tensor<1>>,
+    patch_norm: Option<Norm>,
+    class_token: Option<Param<Tensor<1>>>,
     registers: Option<Param<Tensor<2>>>,
-    /// Of the class token, then of the grid: T × D.
-    embedding: Param<Tensor<2>>,
-    pre_norm: Option<LayerNorm>,
+    /// Of the class token, where it has one, then of the grid: T × D.
+    embedding: Option<Param<Tensor<2>>>,
+    pre_norm: Option<Norm>,
     blocks: Vec<Block>,
-    norm: LayerNorm,
+    norm: Norm,
+    attention_pool: Option<AttentionPool>,
     projection: Option<Param<Tensor<2>>>,
     patch: usize,
+    /// Tokens that are not of patches.
+    prefix: usize,
+    /// Tokens in front of the grid in `embedding`.
+    embedded_prefix: usize,
+    /// Features of an attention head.
+    head_width: usize,
     /// The grid that `embedding` is for.
     #[module(skip)]
     known_grid: ImageSize,
     #[module(skip)]
     positions: Positions,
+    #[module(skip)]
+    rotary: Option<Rotary>,
+    #[module(skip)]
+    end: End,
+    #[module(skip)]
+    pool: Pool,
 }
-
-#[derive(Module, Debug)]
-struct Block {
-    norms: [LayerNorm; 2],
-    qkv: Linear,
-    out: Linear,
-    expand: Linear,
-    shrink: Linear,
-    scales: Option<[Param<Tensor<1>>; 2]>,
-    heads: usize,
-    is_quick: bool,
-}
-
-/// Names that the original authors have for tensors.
-struct Names {
-    patches: &'static str,
-    class_token: &'static str,
-    embedding: &'static str,
-    block: &'static str,
-    norms: [&'static str; 2],
-    qkv: [&'static str; 2],
-    out: &'static str,
-    mlp: [&'static str; 2],
-    norm: &'static str,
-}
-
-const TIMM: Names = Names {
-    patches: "patch_embed.proj",
-    class_token: "cls_token",
-    embedding: "pos_embed",
-    block: "blocks",
-    norms: ["norm1", "norm2"],
-    qkv: ["attn.qkv.weight", "attn.qkv.bias"],
-    out: "attn.proj",
-    mlp: ["mlp.fc1", "mlp.fc2"],
-    norm: "norm",
-};
-
-const CLIP: Names = Names {
-    patches: "conv1",
-    class_token: "class_embedding",
-    embedding: "positional_embedding",
-    block: "transformer.resblocks",
-    norms: ["ln_1", "ln_2"],
-    qkv: ["attn.in_proj_weight", "attn.in_proj_bias"],
-    out: "attn.out_proj",
-    mlp: ["mlp.c_fc", "mlp.c_proj"],
-    norm: "ln_post",
-};
 
 const SMALL: Init = Init::Normal(0.02);
 
 impl ViTNet {
     fn build(builder: &mut Builder<'_>, spec: &Spec) -> Self {
-        let is_clip = spec.kind == Kind::Clip;
-        let names = if is_clip { CLIP } else { TIMM };
-        let epsilon = if is_clip { 1e-5 } else { 1e-6 };
-        let width = spec.shape.width;
+        let (names, width) = (spec.names, spec.shape.width);
+        let [token_lead, lead] = names.lead;
         let conv = ConvSpec {
-            bias: !is_clip,
+            bias: spec.has_patch_bias,
             edges: Edges::None,
             init: |fan_in, _| Init::UniformFanIn(fan_in),
             ..ConvSpec::new(3, width, spec.patch, spec.patch)
         };
         let patches = Conv::build(builder, names.patches, conv);
-        let positions = spec.patches(ImageSize::square(spec.trained_at)) + 1;
-        // Where timm has axes of one, the builder takes them away.
-        let lead: &[usize] = if is_clip { &[] } else { &[1] };
-        let token_lead: &[usize] = if is_clip { &[] } else { &[1, 1] };
-        let class_token = builder.squeezed(names.class_token, token_lead, [width], SMALL);
-        let embedding = builder.squeezed(names.embedding, lead, [positions, width], SMALL);
+        let patch_norm = spec.has_patch_norm.then(|| Norm::build(builder, "patch_embed.norm", width, spec.norm));
+        let class_token = spec.has_class_token.then(|| builder.squeezed(names.class_token, token_lead, [width], SMALL));
+        let embedding = spec.embedding.map(|embedding| {
+            let tokens = spec.patches(ImageSize::square(spec.trained_at)) + embedding.prefix();
+            builder.squeezed(names.embedding, lead, [tokens, width], SMALL)
+        });
         let registers =
-            (spec.registers > 0).then(|| builder.squeezed("register_tokens", lead, [spec.registers, width], SMALL));
-        let pre_norm = is_clip.then(|| layer_norm(builder, "ln_pre", width, epsilon));
-        let blocks = (0..spec.shape.depth).map(|i| Block::build(builder, spec, &names, i, epsilon)).collect();
-        let norm = layer_norm(builder, names.norm, width, epsilon);
+            (spec.registers > 0).then(|| builder.squeezed(names.registers, lead, [spec.registers, width], SMALL));
+        let pre_norm = spec.has_pre_norm.then(|| Norm::build(builder, names.pre_norm, width, spec.norm));
+        let blocks = (0..spec.shape.depth).map(|i| Block::build(builder, spec, names, i)).collect();
+        let norm =
+            Norm::build(builder, if spec.end == End::PooledNorm { "fc_norm" } else { names.norm }, width, spec.norm);
+        let attention_pool = match spec.end {
+            End::Attention(activation) => Some(AttentionPool::build(builder, spec, activation)),
+            _ => None,
+        };
         let projection =
             spec.projected.map(|output| builder.parameter("proj", [width, output], Init::UniformFanIn(width)));
         Self {
             patches,
+            patch_norm,
             class_token,
             registers,
             embedding,
             pre_norm,
             blocks,
             norm,
+            attention_pool,
             projection,
             patch: spec.patch,
-            known_grid: ImageSize::square(spec.trained_at / spec.patch),
+            prefix: spec.prefix(),
+            embedded_prefix: spec.embedding.map_or(0, spec::Embedding::prefix),
+            head_width: width / spec.shape.heads.max(1),
+            known_grid: ImageSize::square(spec.trained_at / spec.patch.max(1)),
             positions: spec.positions,
+            rotary: spec.rotary,
+            end: spec.end,
+            pool: spec.pool,
         }
     }
 
@@ -138,15 +134,31 @@ impl ViTNet {
         let x = self.patches.forward(x);
         let [b, d, h, w] = x.dims();
         let grid = ImageSize { height: h, width: w };
-        let x = x.reshape([b, d, h * w]).swap_dims(1, 2);
-        let class: Tensor<3> = self.class_token.val().unsqueeze();
-        let x = Tensor::cat(vec![class.expand([b, 1, d]), x], 1);
-        let mut x = x + self.embedding(grid).unsqueeze();
+        let mut x = x.reshape([b, d, h * w]).swap_dims(1, 2);
+        if let Some(norm) = &self.patch_norm {
+            x = norm.forward(x);
+        }
+        let class = self.class_token.as_ref().map(|token| {
+            let token: Tensor<3> = token.val().unsqueeze();
+            token.expand([b, 1, d])
+        });
+        let positions = self.embedding(grid).map(Tensor::unsqueeze::<3>);
+        let (mut front, mut x) = match (class, positions) {
+            (Some(class), Some(positions)) if self.embedded_prefix == 1 => {
+                let all = Tensor::cat(vec![class, x], 1) + positions;
+                (vec![all.clone().slice([0..b, 0..1])], all.slice([0..b, 1..h * w + 1]))
+            }
+            (class, Some(positions)) => (class.into_iter().collect(), x + positions),
+            (class, None) => (class.into_iter().collect(), x),
+        };
         if let Some(registers) = &self.registers {
             let registers: Tensor<3> = registers.val().unsqueeze();
             let count = registers.dims()[1];
-            let (class, patches) = (x.clone().slice([0..b, 0..1]), x.slice([0..b, 1..h * w + 1]));
-            x = Tensor::cat(vec![class, registers.expand([b, count, d]), patches], 1);
+            front.push(registers.expand([b, count, d]));
+        }
+        if !front.is_empty() {
+            front.push(x);
+            x = Tensor::cat(front, 1);
         }
         if let Some(norm) = &self.pre_norm {
             x = norm.forward(x);
@@ -154,10 +166,16 @@ impl ViTNet {
         (x, grid)
     }
 
-    /// The tokens after the wanted blocks, normalised, as at the end of the network; and the grid of those that are patches.
-    fn tokens(&self, x: Tensor<4>, wanted: &[usize]) -> (Vec<Tensor<3>>, ImageSize) {
+    /// The tokens after the wanted blocks, normalised as at the end of the network unless they are wanted `raw`; and the grid of
+    /// those that are patches.
+    fn tokens(&self, x: Tensor<4>, wanted: &[usize], is_raw: bool) -> (Vec<Tensor<3>>, ImageSize) {
         let (x, grid) = self.embed(x);
-        let found = after_steps(x, wanted, |i, x| self.blocks[i - 1].forward(x));
+        let device = x.device();
+        let rotation = self.rotary.map(|kind| Rotation::new(kind, grid, self.prefix, self.head_width, &device));
+        let found = after_steps(x, wanted, |i, x| self.blocks[i - 1].forward(x, rotation.as_ref()));
+        if is_raw || self.end == End::PooledNorm {
+            return (found, grid);
+        }
         // Deviation: CLIP normalises the class token alone, which gives the same class token.
         (found.into_iter().map(|tokens| self.norm.forward(tokens)).collect(), grid)
     }
@@ -170,21 +188,33 @@ impl ViTNet {
         projected.reshape([b, t, output])
     }
 
-    /// Tokens that are not of patches: the class token and the registers.
-    fn prefix_tokens(&self) -> usize {
-        1 + self.registers.as_ref().map_or(0, |registers| registers.dims()[0])
+    /// Position embeddings for a grid of this size.
+    fn embedding(&self, grid: ImageSize) -> Option<Tensor<2>> {
+        let embedding = self.embedding.as_ref()?;
+        let [_, dim] = embedding.dims();
+        if grid == self.known_grid {
+            return Some(embedding.val());
+        }
+        let numbers: Vec<f32> = embedding.val().into_data().iter::<f32>().collect();
+        let (class, known) = numbers.split_at(self.embedded_prefix * dim);
+        let resized = [class, &resize(known, (self.known_grid, grid), dim, self.positions)].concat();
+        let shape = [grid.area() + self.embedded_prefix, dim];
+        Some(Tensor::from_data(TensorData::new(resized, shape), &embedding.val().device()))
     }
 
-    /// Position embeddings for a grid of this size.
-    fn embedding(&self, grid: ImageSize) -> Tensor<2> {
-        let [_, dim] = self.embedding.dims();
-        if grid == self.known_grid {
-            return self.embedding.val();
+    /// Pools the tokens after a block to one row, normalised as at the end of the network unless they are wanted `raw`.
+    fn pooled(&self, tokens: Tensor<3>, pool: Pool, is_raw: bool) -> Tensor<2> {
+        let width = tokens.dims()[2];
+        let row = match (&self.attention_pool, pool) {
+            (Some(attention), Pool::Attention) => attention.forward(tokens),
+            _ => pool_tokens(tokens, self.prefix, pool),
+        };
+        if is_raw || self.end != End::PooledNorm {
+            return row;
         }
-        let numbers: Vec<f32> = self.embedding.val().into_data().iter::<f32>().collect();
-        let (class, known) = numbers.split_at(dim);
-        let resized = [class, &resize(known, (self.known_grid, grid), dim, self.positions)].concat();
-        Tensor::from_data(TensorData::new(resized, [grid.area() + 1, dim]), &self.embedding.val().device())
+        // Of several parts in a row, each is normalised by itself.
+        let [b, all] = row.dims();
+        self.norm.forward(row.reshape([b, all / width, width])).reshape([b, all])
     }
 }
 
@@ -193,12 +223,13 @@ impl Network for ViTNet {
         self.blocks.len()
     }
 
-    /// Class and register tokens are left out; maps are normalised as at the end of the network, and not projected.
+    /// Class and register tokens are left out; maps are normalised as at the end of the network where that comes before its pool,
+    /// and not projected.
     fn stages(&self, x: Tensor<4>, wanted: &[usize]) -> Vec<Tensor<4>> {
-        let (found, ImageSize { height, width }) = self.tokens(x, wanted);
+        let (found, ImageSize { height, width }) = self.tokens(x, wanted, false);
         let map = |tokens: Tensor<3>| {
             let [b, t, d] = tokens.dims();
-            let patches = tokens.slice([0..b, self.prefix_tokens()..t]);
+            let patches = tokens.slice([0..b, self.prefix..t]);
             patches.swap_dims(1, 2).reshape([b, d, height, width])
         };
         found.into_iter().map(map).collect()
@@ -207,62 +238,33 @@ impl Network for ViTNet {
     /// Position embeddings are resized once.
     fn prepare(&mut self, image: ImageSize) {
         let grid = image.map(|side| side / self.patch);
-        self.embedding = Param::initialized(ParamId::new(), self.embedding(grid));
+        if let Some(embedding) = self.embedding(grid) {
+            self.embedding = Some(Param::initialized(ParamId::new(), embedding));
+        }
         self.known_grid = grid;
     }
 
     fn pool(&self) -> Pool {
-        Pool::Cls
+        self.pool
     }
 
+    /// Of the last blocks, class tokens or averages stand side by side, the earliest first; of class token and average, the
+    /// average is that of the last block alone, as in the evaluation of DINOv2.
     fn features(&self, x: Tensor<4>, point: &FeaturePoint) -> Tensor<2> {
-        let mut tokens = self.tokens(x, &[point.layer.unwrap_or(self.depth())]).0.remove(0);
-        if point.layer.is_none() {
+        let (depth, pool) = (self.depth(), point.pool.unwrap_or(self.pool));
+        if let Some(last) = point.last {
+            let wanted: Vec<usize> = (depth + 1 - last..=depth).collect();
+            let found = self.tokens(x, &wanted, point.is_raw).0;
+            let each = if pool == Pool::ClsGap { Pool::Cls } else { pool };
+            let average = found.last().filter(|_| pool == Pool::ClsGap).map(|tokens| (tokens.clone(), Pool::Gap));
+            let rows = found.into_iter().map(|tokens| (tokens, each)).chain(average);
+            let rows = rows.map(|(tokens, pool)| self.pooled(tokens, pool, point.is_raw));
+            return Tensor::cat(rows.collect(), 1);
+        }
+        let mut tokens = self.tokens(x, &[point.layer.unwrap_or(depth)], point.is_raw).0.remove(0);
+        if point.is_at_end() {
             tokens = self.project(tokens);
         }
-        pool_tokens(tokens, self.prefix_tokens(), point.pool.unwrap_or(Pool::Cls))
-    }
-}
-
-impl Block {
-    fn build(builder: &mut Builder<'_>, spec: &Spec, names: &Names, index: usize, epsilon: f64) -> Self {
-        let width = spec.shape.width;
-        let name = format!("{}.{index}", names.block);
-        let at = |part: &str| format!("{name}.{part}");
-        let norms = names.norms.map(|norm| layer_norm(builder, &at(norm), width, epsilon));
-        let qkv = Linear::build(builder, &at(names.qkv[0]), Some(&at(names.qkv[1])), [width, 3 * width]);
-        let out = Linear::named(builder, &at(names.out), [width, width]);
-        let expand = Linear::named(builder, &at(names.mlp[0]), [width, 4 * width]);
-        let shrink = Linear::named(builder, &at(names.mlp[1]), [4 * width, width]);
-        let scales = (spec.kind == Kind::DinoV2)
-            .then(|| ["ls1.gamma", "ls2.gamma"].map(|scale| builder.parameter(&at(scale), [width], Init::Ones)));
-        let is_quick = spec.kind == Kind::Clip;
-        Self { norms, qkv, out, expand, shrink, scales, heads: spec.shape.heads, is_quick }
-    }
-
-    /// B × T × D → B × T × D
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let scaled = |y: Tensor<3>, i: usize| match &self.scales {
-            Some(scales) => y * scales[i].val().unsqueeze(),
-            None => y,
-        };
-        let attention = self.attention(self.norms[0].forward(x.clone()));
-        let x = x + scaled(attention, 0);
-        let y = self.expand.forward(self.norms[1].forward(x.clone()));
-        let y = if self.is_quick { y.clone() * sigmoid(y * 1.702) } else { gelu(y) };
-        x + scaled(self.shrink.forward(y), 1)
-    }
-
-    fn attention(&self, x: Tensor<3>) -> Tensor<3> {
-        let [b, t, d] = x.dims();
-        let (heads, each) = (self.heads, d / self.heads);
-        let qkv = self.qkv.forward(x).reshape([b, t, 3, heads * each]);
-        let part = |i: usize| {
-            let part = qkv.clone().slice([0..b, 0..t, i..i + 1]).reshape([b, t, heads, each]);
-            part.swap_dims(1, 2)
-        };
-        let (q, k, v) = (part(0) * (each as f64).powf(-0.5), part(1), part(2));
-        let weights = softmax(q.matmul(k.swap_dims(2, 3)), 3);
-        self.out.forward(weights.matmul(v).swap_dims(1, 2).reshape([b, t, d]))
+        self.pooled(tokens, pool, point.is_raw)
     }
 }

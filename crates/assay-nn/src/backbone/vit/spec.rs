@@ -1,220 +1,136 @@
-//! Parameters of vision transformers, and what they say of the architecture.
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! What makes one vision transformer differ from another, and what that says of the architecture.
 
 use super::ViTNet;
+use super::mlp::MlpSpec;
+use super::norm::NormSpec;
+use super::rotary::Rotary;
+use super::tensors::Names;
+use crate::backbone::Net;
 use crate::backbone::architecture::{Architecture, StageInfo};
-use crate::backbone::point::Pool;
+use crate::backbone::point::{FeaturePoint, Pool};
 use crate::backbone::positions::Positions;
-use crate::backbone::{Net, names};
+use crate::backbone::unsaid::Activation;
 use crate::builder::Builder;
 use crate::input::ImageSize;
 
-/// Size of a vision transformer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ViTSize {
-    /// 192 features, 12 blocks, 3 attention heads.
-    Tiny,
-    /// 384 features, 12 blocks, 6 attention heads.
-    Small,
-    /// 768 features, 12 blocks, 12 attention heads.
-    Base,
-    /// 1024 features, 24 blocks, 16 attention heads.
-    Large,
-    /// 1280 features, 32 blocks, 16 attention heads.
-    Huge,
-    /// Any other size.
-    Custom {
-        /// Number of features of each token.
-        width: u32,
-        /// Number of blocks.
-        depth: u32,
-        /// Number of attention heads of a block; `width` is a multiple of it.
-        heads: u32,
-    },
+/// Sizes of a transformer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Features of a token.
+    pub width: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Features of the hidden layer of a block; of a gated one, after the gate.
+    pub hidden: usize,
 }
 
-impl ViTSize {
-    fn shape(&self) -> Shape {
-        let (width, depth, heads) = match self {
-            Self::Tiny => (192, 12, 3),
-            Self::Small => (384, 12, 6),
-            Self::Base => (768, 12, 12),
-            Self::Large => (1024, 24, 16),
-            Self::Huge => (1280, 32, 16),
-            Self::Custom { width, depth, heads } => (*width, *depth, *heads),
-        };
-        Shape { width: width as usize, depth: depth as usize, heads: heads as usize }
-    }
+/// Biases of queries, keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkvBias {
+    /// Of all three.
+    All,
+    /// Of queries and values.
+    QueryValue,
+    /// None.
+    None,
 }
 
-/// Numbers of a [`ViTSize`].
-pub(super) struct Shape {
-    pub(super) width: usize,
-    pub(super) depth: usize,
-    pub(super) heads: usize,
+/// What comes after the last block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Tokens are normalised, then pooled.
+    Norm,
+    /// Tokens are pooled, then normalised.
+    PooledNorm,
+    /// Tokens are normalised, then pooled by attention, whose hidden layer has this function.
+    Attention(Activation),
 }
 
-/// Parameters of a vision transformer. It takes images whose sides are multiples of `patch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ViT {
-    /// Size of the network.
-    pub size: ViTSize,
-    /// Side of a patch, in pixels. Default: 16.
-    #[serde(default = "patch_16")]
-    pub patch: u32,
-    /// Side of the images that the checkpoint was trained on, in pixels; position embeddings are resized for others. Default:
-    /// 224.
-    #[serde(default = "image_224")]
-    pub trained_at: u32,
-    /// Interpolation of position embeddings for images of another size than `trained_at`. Default: `Bicubic`.
-    #[serde(default)]
-    pub positions: Positions,
-}
-
-/// Parameters of a DINOv2 transformer. It takes images whose sides are multiples of `patch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DinoV2 {
-    /// Size of the network.
-    pub size: ViTSize,
-    /// Number of register tokens: 4 in checkpoints with registers. Default: 0.
-    #[serde(default)]
-    pub registers: u32,
-    /// Side of a patch, in pixels. Default: 14.
-    #[serde(default = "patch_14")]
-    pub patch: u32,
-    /// Side of the images that the checkpoint was trained on, in pixels; position embeddings are resized for others. Default:
-    /// 518.
-    #[serde(default = "image_518")]
-    pub trained_at: u32,
-    /// Interpolation of position embeddings for images of another size than `trained_at`. Default: `BicubicAntialias` with
-    /// registers, `BicubicOffset` without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub positions: Option<Positions>,
-}
-
-/// Parameters of the image tower of CLIP. It takes images whose sides are multiples of `patch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Clip {
-    /// Size of the network. Default: `Base`.
-    #[serde(default = "base")]
-    pub size: ViTSize,
-    /// Side of a patch, in pixels; 32 or 16 in published checkpoints. Default: 32.
-    #[serde(default = "patch_32")]
-    pub patch: u32,
-    /// Side of the images that the checkpoint was trained on, in pixels; position embeddings are resized for others. Default:
-    /// 224.
-    #[serde(default = "image_224")]
-    pub trained_at: u32,
-    /// Number of features of the space that images share with texts, 512 in published checkpoints of `Base`; features are
-    /// projected into it. Default: no projection, as in the linear probes of Radford et al. (2021).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub projected: Option<u32>,
-}
-
-fn patch_14() -> u32 {
-    14
-}
-
-fn patch_16() -> u32 {
-    16
-}
-
-fn patch_32() -> u32 {
-    32
-}
-
-fn image_224() -> u32 {
-    224
-}
-
-fn image_518() -> u32 {
-    518
-}
-
-fn base() -> ViTSize {
-    ViTSize::Base
-}
-
-/// Parameters that the three kinds of transformers have in common.
-pub struct Spec {
-    pub(super) shape: Shape,
-    pub(super) patch: usize,
-    pub(super) trained_at: usize,
-    pub(super) positions: Positions,
-    pub(super) registers: usize,
-    pub(super) kind: Kind,
-    pub(super) projected: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Timm,
+/// Libraries whose names are understood besides those that the builder asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Transformers with the names of timm.
+    Vit,
+    /// DINOv2.
     DinoV2,
+    /// CLIP.
     Clip,
+    /// One of the families.
+    Family(super::Family),
 }
 
-impl From<&ViT> for Spec {
-    fn from(spec: &ViT) -> Self {
-        Self {
-            shape: spec.size.shape(),
-            patch: spec.patch as usize,
-            trained_at: spec.trained_at as usize,
-            positions: spec.positions,
-            registers: 0,
-            kind: Kind::Timm,
-            projected: None,
-        }
-    }
+/// A vision transformer.
+pub struct Spec {
+    /// Name of the backbone as written in an experiment.
+    pub name: &'static str,
+    pub names: &'static Names,
+    pub known: Known,
+    pub shape: Shape,
+    pub patch: usize,
+    pub trained_at: usize,
+    pub has_patch_bias: bool,
+    /// Normalisation of patches before positions are added.
+    pub has_patch_norm: bool,
+    pub has_class_token: bool,
+    pub registers: usize,
+    /// Learnt position embeddings: of the patches alone, or of the class token as well.
+    pub embedding: Option<Embedding>,
+    pub positions: Positions,
+    pub rotary: Option<Rotary>,
+    /// Side of the grid of relative positions.
+    pub relative_side: Option<usize>,
+    pub has_pre_norm: bool,
+    pub norm: NormSpec,
+    /// True if queries, keys and values have a matrix each.
+    pub is_split: bool,
+    pub qkv_bias: QkvBias,
+    /// True with a normalisation in the attention, before its last layer.
+    pub has_inner_norm: bool,
+    /// True if the last layer of attention and hidden layers have biases.
+    pub has_biases: bool,
+    pub mlp: MlpSpec,
+    /// Names of the scales of both parts of a block.
+    pub scales: Option<[&'static str; 2]>,
+    pub end: End,
+    pub pool: Pool,
+    pub projected: Option<usize>,
+    pub classifier: Option<&'static str>,
+    pub ignored: &'static [&'static str],
 }
 
-impl From<&DinoV2> for Spec {
-    fn from(spec: &DinoV2) -> Self {
-        let usual = if spec.registers > 0 { Positions::BicubicAntialias } else { Positions::BicubicOffset };
-        Self {
-            shape: spec.size.shape(),
-            patch: spec.patch as usize,
-            trained_at: spec.trained_at as usize,
-            positions: spec.positions.unwrap_or(usual),
-            registers: spec.registers as usize,
-            kind: Kind::DinoV2,
-            projected: None,
-        }
-    }
+/// Tokens that learnt position embeddings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Embedding {
+    /// Patches.
+    Patches,
+    /// The class token and patches.
+    ClassAndPatches,
 }
 
-impl From<&Clip> for Spec {
-    fn from(spec: &Clip) -> Self {
-        Self {
-            shape: spec.size.shape(),
-            patch: spec.patch as usize,
-            trained_at: spec.trained_at as usize,
-            positions: Positions::Bicubic,
-            registers: 0,
-            kind: Kind::Clip,
-            projected: spec.projected.map(|n| n as usize),
-        }
+impl Embedding {
+    /// Tokens in front of the patches that it is for.
+    pub fn prefix(self) -> usize {
+        usize::from(self == Self::ClassAndPatches)
     }
 }
 
 impl Spec {
     /// Patches of an image.
-    pub(super) fn patches(&self, image: ImageSize) -> usize {
+    pub fn patches(&self, image: ImageSize) -> usize {
         image.map(|side| side / self.patch.max(1)).area()
+    }
+
+    /// Tokens that are not of patches.
+    pub fn prefix(&self) -> usize {
+        usize::from(self.has_class_token) + self.registers
     }
 }
 
 impl Architecture for Spec {
     fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Timm => "ViT",
-            Kind::DinoV2 => "DinoV2",
-            Kind::Clip => "Clip",
-        }
+        self.name
     }
 
     fn build(&self, builder: &mut Builder<'_>) -> Option<Net> {
@@ -227,10 +143,16 @@ impl Architecture for Spec {
         (1..=self.shape.depth).map(stage).collect()
     }
 
+    fn position_grid(&self) -> Option<(ImageSize, usize)> {
+        let has_learnt = self.embedding.is_some();
+        has_learnt.then(|| (ImageSize::square(self.trained_at / self.patch), self.patch))
+    }
+
     /// The hidden layer of a block, or the weights of its attention.
     fn largest_map(&self, image: ImageSize) -> usize {
-        let tokens = self.patches(image) + 1 + self.registers;
-        tokens * (4 * self.shape.width).max(self.shape.heads * tokens)
+        let tokens = self.patches(image) + self.prefix();
+        let gate = if matches!(self.mlp, MlpSpec::Packed) { 2 } else { 1 };
+        tokens * (gate * self.shape.hidden).max(3 * self.shape.width).max(self.shape.heads * tokens)
     }
 
     fn min_image_size(&self) -> usize {
@@ -238,7 +160,15 @@ impl Architecture for Spec {
     }
 
     fn pool(&self) -> Pool {
-        Pool::Cls
+        self.pool
+    }
+
+    fn has_class_token(&self) -> bool {
+        self.has_class_token
+    }
+
+    fn has_last_stages(&self) -> bool {
+        true
     }
 
     fn end_channels(&self) -> Option<usize> {
@@ -246,46 +176,60 @@ impl Architecture for Spec {
     }
 
     fn classifier(&self) -> Option<&'static str> {
-        (self.kind == Kind::Timm).then_some("head")
+        self.classifier
     }
 
     fn namings(&self) -> Vec<assay_weights::Naming> {
-        if self.kind == Kind::Clip { names::of_clip() } else { names::of_vit() }
+        super::names::of(self)
     }
 
     /// The decoder of MAE, the token for hidden patches, and the projection of CLIP where features are those before it.
     fn ignored(&self) -> &'static [&'static str] {
-        if self.kind == Kind::Clip { &["proj", "embeddings.position_ids"] } else { &["mask_token", "decoder"] }
+        self.ignored
     }
 
     fn size_problem(&self, image: ImageSize) -> Option<String> {
-        let patch = self.patch;
+        let (patch, only) = (self.patch, ImageSize::square(self.trained_at));
         let is_multiple = image.height.is_multiple_of(patch) && image.width.is_multiple_of(patch);
         if image.shorter_side() < patch {
             Some(format!("needs images of at least {patch}×{patch} pixels, and these have {image}"))
         } else if !is_multiple {
             Some(format!("cuts images into patches of {patch}×{patch} pixels, and {image} is no multiple of that"))
+        } else if self.relative_side.is_some() && image != only {
+            Some(format!("has relative positions for images of {only} alone (`trained_at`), and these have {image}"))
         } else {
             None
         }
     }
 
     fn invalid_because(&self) -> Option<&'static str> {
-        let Shape { width, depth, heads } = self.shape;
+        let Shape { width, depth, heads, .. } = self.shape;
         if !(1..=8192).contains(&width) || !(1..=128).contains(&depth) {
             Some("`width` must be from 1 to 8192, and `depth` from 1 to 128")
         } else if heads == 0 || !width.is_multiple_of(heads) {
             Some("`width` must be a multiple of `heads`")
+        } else if self.rotary.is_some() && !(width / heads).is_multiple_of(4) {
+            Some("with rotary positions, `width` must be a multiple of four times `heads`")
         } else if !(1..=64).contains(&self.patch) {
             Some("`patch` must be from 1 to 64 pixels")
         } else if !(self.patch..=4096).contains(&self.trained_at) {
             Some("`trained_at` must be at least `patch`, and at most 4096 pixels")
         } else if self.registers > 64 {
             Some("`registers` must be at most 64")
+        } else if !(0.0..=1.0).contains(&self.norm.epsilon) {
+            Some("`epsilon` must be from 0 to 1")
         } else if self.projected.is_some_and(|n| !(1..=8192).contains(&n)) {
             Some("`projected` must be from 1 to 8192")
         } else {
             None
         }
+    }
+
+    fn features(&self, _channels: usize, image: ImageSize, point: &FeaturePoint) -> usize {
+        let end = self.projected.filter(|_| point.is_at_end()).unwrap_or(self.shape.width);
+        let pool = point.pool.unwrap_or(self.pool);
+        let stages = point.last.unwrap_or(1);
+        let more = if pool == Pool::ClsGap { stages + 1 } else { stages * pool.features(1, self.patches(image)) };
+        end * more
     }
 }
