@@ -213,7 +213,10 @@ pub fn doubts(manifest: &Manifest) -> Doubts {
     let kinds: BTreeSet<_> = names.iter().filter_map(|name| split_of(name)).collect();
     if kinds.len() > 1 {
         let words: Vec<&str> = names.iter().copied().filter(|name| split_of(name).is_some()).collect();
-        doubts.errors.push(format!("the classes {} are called like splits (if they are such, `splits` of `ImageFolder` names them)", quoted(&words)));
+        doubts.errors.push(format!(
+            "the classes {} are called like splits (if they are such, `splits` of `ImageFolder` names them)",
+            quoted(&words)
+        ));
     }
     let numbers = names.iter().filter(|name| whole(name).is_some_and(|n| n >= 0)).count();
     for (name, images) in &counts {

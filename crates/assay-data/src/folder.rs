@@ -211,7 +211,10 @@ impl<'r> Tree<'r> {
             .map(|(ending, count)| format!("{count} × .{ending}"))
             .collect();
         if !pictures.is_empty() {
-            self.notes.push(format!("pictures with endings that folders are not read for are passed over: {}", pictures.join(", ")));
+            self.notes.push(format!(
+                "pictures with endings that folders are not read for are passed over: {}",
+                pictures.join(", ")
+            ));
         }
         let rest: usize = self
             .others

@@ -34,9 +34,9 @@ pub use assay_weights::{
 };
 pub use backbone::{
     Activation, Antialias, Backbone, CONV4_WIDTH, Clip, ClipResNet, ClipResNetSize, Config, Conv4, ConvNeXt,
-    ConvNeXtSize, ConvNeXtV2, DenseNet, DinoV2, EfficientNet, EfficientNetSize, Family, FeaturePoint, Library, MobileNetV2,
-    MobileNetV3, MobileNetV3Size, Net, Origin, Pool, Positions, RegNet, RegNetSize, ResNet, ResNetBlock, ResNetStem,
-    Settled, Shortcut, StageInfo, StrideIn, Swin, SwinSize, SwinV2, Transformer, Unsaid, Vgg, ViT, ViTSize,
+    ConvNeXtSize, ConvNeXtV2, DenseNet, DinoV2, EfficientNet, EfficientNetSize, Family, FeaturePoint, Library,
+    MobileNetV2, MobileNetV3, MobileNetV3Size, Net, Origin, Pool, Positions, RegNet, RegNetSize, ResNet, ResNetBlock,
+    ResNetStem, Settled, Shortcut, StageInfo, StrideIn, Swin, SwinSize, SwinV2, Transformer, Unsaid, Vgg, ViT, ViTSize,
 };
 pub use builder::{Builder, Values, random_tensors};
 pub use extract::{Extractor, extract};

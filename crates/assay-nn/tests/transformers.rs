@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use assay_nn::{
-    Backbone, Builder, Checkpoint, Config, Extractor, ImageSize, Origin, Pool, RawTensor, TensorShape, Values,
-    identify,
+    Backbone, Builder, Checkpoint, Config, Extractor, ImageSize, Origin, Pool, RawTensor, TensorShape, Values, identify,
 };
 use hashing::{cpu, hashed, hashed_file};
 use serde::Deserialize;
@@ -99,7 +98,8 @@ impl Features {
         }
         assert_eq!(backbone.features(3, size, &point), Some(self.length), "{name}");
         let pairs = found.iter().step_by(self.every).zip(&self.numbers);
-        pairs.fold(0.0f32, |worst, (a, b)| if (a - b).is_nan() { f32::NAN } else { worst.max((a - b).abs()) }) / self.scale
+        pairs.fold(0.0f32, |worst, (a, b)| if (a - b).is_nan() { f32::NAN } else { worst.max((a - b).abs()) })
+            / self.scale
     }
 }
 

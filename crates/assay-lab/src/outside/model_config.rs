@@ -59,8 +59,13 @@ fn activation_named(name: &str) -> Option<Activation> {
 
 /// The activation function of timm's architecture of this name, where it is a CLIP or a SigLIP.
 fn activation_of_timm(architecture: &str) -> Option<Activation> {
-    const TANH: [&str; 5] =
-        ["base_patch32_siglip", "large_patch16_siglip_512", "large_patch16_siglip_gap_512", "so400m_patch16_siglip", "giantopt"];
+    const TANH: [&str; 5] = [
+        "base_patch32_siglip",
+        "large_patch16_siglip_512",
+        "large_patch16_siglip_gap_512",
+        "so400m_patch16_siglip",
+        "giantopt",
+    ];
     let is_tanh = TANH.iter().any(|part| architecture.contains(part));
     if architecture.contains("siglip") {
         Some(if is_tanh { Activation::GeluTanh } else { Activation::Gelu })

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use assay_config::to_ron;
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamped};
 use assay_nn::{
-    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, Padding, RawTensor, Settled, TensorFilter, Unfit, Unsaid,
-    find, identify,
+    AuditError, Backbone, Checkpoint, CheckpointError, Found, Origin, Padding, RawTensor, Settled, TensorFilter, Unfit,
+    Unsaid, find, identify,
 };
 use serde::{Deserialize, Serialize};
 

@@ -191,10 +191,10 @@ impl Planner<'_> {
         let tested = data.manifest.count(Split::Test);
         if tested > 0 && tested < images {
             let warning = format!(
-                "it is trained on all images of {:?}, the {tested} of its Test split too: `subset: (splits: [Train])` leaves them out",
+                "model {name:?}: it is trained on all images of {:?}, the {tested} of its Test split too: `subset: (splits: [Train])` leaves them out",
                 trained.on
             );
-            self.warn_of_model(name, &warning);
+            self.warn_of_model(name, warning);
         }
         let method = match &trained.method {
             Method::Supervised => TrainRecipe::Supervised,

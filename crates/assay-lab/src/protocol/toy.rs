@@ -285,7 +285,8 @@ mod tests {
             runtime: &runtime,
             options: &options,
             events: &|_| {},
-            headline: Evaluation::SUMMARY, found: &|_, _, _| {},
+            headline: Evaluation::SUMMARY,
+            found: &|_, _, _| {},
             cancel: &CancelToken::default(),
         }
         .run()

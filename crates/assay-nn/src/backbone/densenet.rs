@@ -3,8 +3,8 @@
 //! Names follow torchvision, and timm's are the same (`features.conv0`, `features.denseblock1.denselayer1.conv1`, …, `classifier`);
 //! so do older files, which have `norm.1` for `norm1` inside a layer.
 
-use burn::module::Module;
 use crate::batch_norm::BatchNorm;
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use schemars::JsonSchema;

@@ -10,8 +10,7 @@ use super::trial::Trial;
 use crate::outside::{LabelledImages, Labels};
 use crate::protocol::linear::warn_left_out;
 use crate::results::{
-    CalibrationRule, Candidate, Evaluation, Exhibit, LearningCurve, Resampling, SearchTable,
-    evaluate_logits,
+    CalibrationRule, Candidate, Evaluation, Exhibit, LearningCurve, Resampling, SearchTable, evaluate_logits,
 };
 use crate::spec::Metric;
 use crate::steps::{LabStep, Runtime, WeightsArtifact, WrittenIn};

@@ -159,7 +159,7 @@ impl Training {
         context: &Context<'_, Runtime>,
         network: &Network,
         images: &LabelledImages,
-    ) -> anyhow::Result<Vec<f32>> {
+    ) -> anyhow::Result<Vec<f64>> {
         let device = context.runtime().devices[context.device()].clone();
         let net = self.backbone.build(&mut Builder::new(&device.device, Values::Given(network)));
         let size = self.image.crop_px;

@@ -11,7 +11,10 @@ const HUGGING_FACE: &str = "Hugging Face";
 /// The activation function of an image tower of CLIP is in no tensor: OpenAI trained with QuickGELU, most of open_clip's models
 /// with GELU, and both are found under the names of OpenAI, of Hugging Face and of timm.
 pub fn settle_clip(spec: &Clip, origin: &Origin) -> Result<Settled, Unsaid> {
-    let config = origin.config.as_ref().filter(|config| config.is_of(&["clip"]) && !(config.kind.is_some() && config.is_of(&["siglip"])));
+    let config = origin
+        .config
+        .as_ref()
+        .filter(|config| config.is_of(&["clip"]) && !(config.kind.is_some() && config.is_of(&["siglip"])));
     let said = config.and_then(|config| Some((config.activation?, config.file.as_str())));
     let openai = origin.is_openai.then_some((Activation::QuickGelu, "the file is one of OpenAI's own"));
     let (mut notes, mut contradictions) = (Vec::new(), Vec::new());
@@ -94,10 +97,12 @@ pub fn settle_transformer(spec: &Transformer, origin: &Origin) -> Settled {
             contradictions.push(format!("`activation: {written:?}` is written, and {file} says {known:?}"));
         }
         (None, Some((known, file))) => notes.push(format!("activation {known:?}: {file} says so")),
-        (None, None) if !is_hugging_face && matches!(spec.family, Family::SigLip | Family::IJepa) => notes.push(format!(
-            "activation {usual:?}: as its authors trained it; timm computes some towers of SigLIP with {:?}",
-            if usual == Activation::Gelu { Activation::GeluTanh } else { Activation::Gelu }
-        )),
+        (None, None) if !is_hugging_face && matches!(spec.family, Family::SigLip | Family::IJepa) => {
+            notes.push(format!(
+                "activation {usual:?}: as its authors trained it; timm computes some towers of SigLIP with {:?}",
+                if usual == Activation::Gelu { Activation::GeluTanh } else { Activation::Gelu }
+            ))
+        }
         _ => {}
     }
     let activation = spec.activation.or(said.map(|(known, _)| known).filter(|_| !spec.is_gated()));
@@ -136,25 +141,45 @@ mod tests {
             (r#"{"DinoV2":{"size":"Small"}}"#, None, None, r#""trained_at":518}"#),
             (r#"{"DinoV2":{"size":"Small"}}"#, hf, None, r#""positions":"Bicubic"}"#),
             (r#"{"DinoV2":{"size":"Small","registers":4}}"#, hf, None, r#""trained_at":518}"#),
-            (r#"{"Clip":{"activation":"QuickGelu"}}"#, hf, None, r#"{"Clip":{"size":"Base","patch":32,"trained_at":224}}"#),
+            (
+                r#"{"Clip":{"activation":"QuickGelu"}}"#,
+                hf,
+                None,
+                r#"{"Clip":{"size":"Base","patch":32,"trained_at":224}}"#,
+            ),
             (r#"{"Clip":{}}"#, None, gelu, r#""activation":"Gelu","positions":"BicubicAntialias"}"#),
             (r#"{"Clip":{"activation":"Gelu"}}"#, hf, eps, r#""activation":"Gelu"}"#),
             (r#"{"Transformer":{"family":"SigLip","size":"Base"}}"#, hf, None, r#""positions":"Bicubic"}"#),
             (r#"{"Transformer":{"family":"SigLip","size":"Base"}}"#, None, None, r#""trained_at":224}"#),
             (r#"{"Transformer":{"family":"SigLip","size":"Base"}}"#, None, gelu, r#""activation":"Gelu"}"#),
-            (r#"{"Transformer":{"family":"Beit","size":"Base"}}"#, hf, None, r#""positions":"Bicubic","epsilon":1e-12}"#),
+            (
+                r#"{"Transformer":{"family":"Beit","size":"Base"}}"#,
+                hf,
+                None,
+                r#""positions":"Bicubic","epsilon":1e-12}"#,
+            ),
             (r#"{"Transformer":{"family":"DinoV3","size":"Base"}}"#, None, None, r#""trained_at":224}"#),
         ] {
             let backbone: Backbone = serde_json::from_str(written).unwrap();
-            let config = config.map(|(activation, epsilon)| Config { file: "config.json".into(), kind: None, activation, epsilon });
+            let config = config.map(|(activation, epsilon)| Config {
+                file: "config.json".into(),
+                kind: None,
+                activation,
+                epsilon,
+            });
             let origin = Origin { naming: naming.map(str::to_owned), config, ..Origin::default() };
             let settled = serde_json::to_string(&backbone.settled(&origin).unwrap().backbone).unwrap();
-            assert!(settled.trim_end_matches('}').ends_with(expected.trim_end_matches('}')), "{written} {naming:?}: {settled}");
+            assert!(
+                settled.trim_end_matches('}').ends_with(expected.trim_end_matches('}')),
+                "{written} {naming:?}: {settled}"
+            );
         }
         let asked = serde_json::from_str::<Backbone>(r#"{"Clip":{}}"#).unwrap().settled(&Origin::default());
         assert!(asked.unwrap_err().question.contains("QuickGelu"));
         // A configuration of another model says nothing.
-        let kind = |kind: &str| Some(Config { kind: Some(kind.to_owned()), activation: Some(Activation::Gelu), ..Config::default() });
+        let kind = |kind: &str| {
+            Some(Config { kind: Some(kind.to_owned()), activation: Some(Activation::Gelu), ..Config::default() })
+        };
         let clip: Backbone = serde_json::from_str(r#"{"Clip":{}}"#).unwrap();
         for (of, is_settled) in [("clip_vision_model", true), ("vit", false), ("siglip", false)] {
             let origin = Origin { config: kind(of), ..Origin::default() };
@@ -162,6 +187,10 @@ mod tests {
         }
         let periods = Origin { has_periods: true, ..Origin::default() };
         let dino: Backbone = serde_json::from_str(r#"{"Transformer":{"family":"DinoV3","size":"Base"}}"#).unwrap();
-        assert!(serde_json::to_string(&dino.settled(&periods).unwrap().backbone).unwrap().contains(r#""rounded_periods":true"#));
+        assert!(
+            serde_json::to_string(&dino.settled(&periods).unwrap().backbone)
+                .unwrap()
+                .contains(r#""rounded_periods":true"#)
+        );
     }
 }
