@@ -22,29 +22,60 @@ pub type Statistic<'a> = &'a dyn Fn(&[u32]) -> f64;
 /// # Panics
 /// When `n` or `resamples` is zero.
 pub fn bootstrap(n: usize, resamples: usize, seed: u64, statistics: &[Statistic<'_>]) -> Vec<Bounds> {
+    resampled_values(n, resamples, seed, statistics).into_iter().map(bounds).collect()
+}
+
+/// Every statistic of every draw of [`bootstrap`].
+pub(crate) fn resampled_values(n: usize, resamples: usize, seed: u64, statistics: &[Statistic<'_>]) -> Vec<Vec<f64>> {
+    let places: Vec<usize> = (0..n).collect();
+    values(n, &[places], resamples, Stream::new("bootstrap", &[seed]), statistics)
+}
+
+/// As [`bootstrap`], where as many items are drawn of each stratum as it has: for classes whose sizes are by design. `strata`
+/// tells the stratum of each item.
+///
+/// # Panics
+/// When there is no item or `resamples` is zero.
+pub fn stratified_bootstrap(strata: &[u32], resamples: usize, seed: u64, statistics: &[Statistic<'_>]) -> Vec<Bounds> {
+    let count = strata.iter().max().map_or(0, |s| *s as usize + 1);
+    let mut places = vec![Vec::new(); count];
+    strata.iter().enumerate().for_each(|(i, s)| places[*s as usize].push(i));
+    let stream = Stream::new("stratified bootstrap", &[seed]);
+    values(strata.len(), &places, resamples, stream, statistics).into_iter().map(bounds).collect()
+}
+
+fn values(
+    n: usize,
+    strata: &[Vec<usize>],
+    resamples: usize,
+    mut stream: Stream,
+    statistics: &[Statistic<'_>],
+) -> Vec<Vec<f64>> {
     assert!(n > 0 && resamples > 0, "there must be items to draw");
-    let mut stream = Stream::new("bootstrap", &[seed]);
     let mut values = vec![Vec::with_capacity(resamples); statistics.len()];
     let mut counts = vec![0u32; n];
     for _ in 0..resamples {
         counts.fill(0);
-        for _ in 0..n {
-            counts[stream.below(n)] += 1;
+        for places in strata {
+            for _ in places {
+                counts[places[stream.below(places.len())]] += 1;
+            }
         }
         for (statistic, values) in statistics.iter().zip(&mut values) {
             values.push(statistic(&counts));
         }
     }
-    values.into_iter().map(bounds).collect()
+    values
 }
 
-fn bounds(mut values: Vec<f64>) -> Bounds {
+pub(crate) fn bounds(mut values: Vec<f64>) -> Bounds {
     values.retain(|v| v.is_finite());
     values.sort_unstable_by(f64::total_cmp);
     Bounds { low: percentile(&values, 0.025), high: percentile(&values, 0.975) }
 }
 
-fn percentile(sorted: &[f64], q: f64) -> f64 {
+/// The `q`-quantile of sorted values.
+pub(crate) fn percentile(sorted: &[f64], q: f64) -> f64 {
     if sorted.is_empty() {
         return f64::NAN;
     }

@@ -7,7 +7,8 @@ mod catalog;
 mod classification;
 mod precision;
 
-pub use bootstrap::{Bounds, Statistic, bootstrap};
+pub use bootstrap::{Bounds, Statistic, bootstrap, stratified_bootstrap};
+pub(crate) use bootstrap::{bounds as bounds_of, percentile, resampled_values};
 pub use calibration::{Binning, Calibration, CalibrationBin, best_temperature, cross_fitted_calibration};
 pub use catalog::{Better, METRICS, MetricId, MetricInfo, Unit, UnknownMetric};
 pub use classification::{Confusion, Outcomes};
