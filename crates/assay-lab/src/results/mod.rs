@@ -11,8 +11,8 @@ mod read;
 
 pub use evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem, Summary};
 pub use exhibit::{
-    Candidate, Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall, Predictions,
-    Reliability, ReliabilityBin, ScoreKind, SearchTable, SolverReport,
+    Candidate, Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall,
+    Predictions, Reliability, ReliabilityBin, ScoreKind, SearchTable, SolverReport,
 };
 pub use export::{ExportColumn, ExportTable, exported_features, exported_predictions, exported_probe};
 pub use items::{ItemRow, item_rows};
