@@ -232,3 +232,15 @@ fn objects_of_other_libraries_are_in_nobodys_way() {
         }
     }
 }
+
+#[test]
+fn a_header_as_long_as_a_pickle_begins_is_a_header() {
+    // 0x280 bytes: the file begins with 80 02, as a pickle of protocol 2.
+    let mut header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_vec();
+    header.resize(0x280, b' ');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend(1.5f32.to_le_bytes());
+    let read = Checkpoint::from_bytes(&bytes, None).unwrap();
+    assert_eq!((read.format, read.tensors["a"].to_f32()), ("safetensors", vec![1.5]));
+}

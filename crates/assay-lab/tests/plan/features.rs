@@ -42,7 +42,7 @@ const BY_ID: &str = r#"all: (x: "{model}/t.npy", y: "y.txt", ids: "ids.txt", spl
 #[test]
 fn models_have_files_of_their_own_and_share_what_has_ids() {
     let text = place(BY_ID, r#"evaluate: (protocols: ["knn", "few"]),"#).plan();
-    assert_snapshot!(text, @"
+    assert_snapshot!(text, @r#"
     features/a/t/1  given
     score/a/t/knn  knn  <- features/a/t/1
     episodes/a/t/few  episodes
@@ -50,7 +50,8 @@ fn models_have_files_of_their_own_and_share_what_has_ids() {
     features/b/t/1  given
     score/b/t/knn  knn  <- features/b/t/1
     score/b/t/few  few-shot  <- episodes/a/t/few, features/b/t/1
-    ");
+    warning: few on task "t": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
     // Without ids, the rows of a model are items of its own.
     let own = BY_ID.replace(r#" ids: "ids.txt","#, "");
     assert_snapshot!(place(&own, r#"evaluate: (protocols: "few"),"#).plan(), @"
@@ -127,10 +128,11 @@ fn what_does_not_go_together_is_told_before_anything_is_read() {
 fn files_that_are_not_there_leave_out_one_model() {
     let only_a = BY_ID.replace("{model}/t.npy", "{model}/u.npy");
     let place = place(&only_a, r#"evaluate: (protocols: "few"),"#).file("a/u.npy", rows(1.0));
-    assert_snapshot!(place.available(), @"
+    assert_snapshot!(place.available(), @r#"
     episodes/a/t/few  episodes
     features/a/t/1  given
     score/a/t/few  few-shot  <- episodes/a/t/few, features/a/t/1
     left out: b / t / few, not available: DIR/b/u.npy does not exist (paths are relative to the file that they are written in)
-    ");
+    warning: few on task "t": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }

@@ -59,7 +59,7 @@ fn the_files_of_a_task() {
 
     0 classes
     []
-    Some("reading the folder DIR/images: No such file or directory (os error 2)")
+    Some("opening DIR/images: No such file or directory (os error 2)")
     "#);
     let place = place.images("images/a", 0..2).images("images/b", 1..3);
     assert_snapshot!(data(&place, "folder"), @"
@@ -106,6 +106,9 @@ fn the_tensors_of_a_weights_file() {
       "prefix": "module.",
       "naming": null,
       "has_classifier": true,
+      "notes": [],
+      "unsaid": null,
+      "choices": [],
       "problems": [],
       "help": null
     }

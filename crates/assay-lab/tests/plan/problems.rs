@@ -297,7 +297,7 @@ fn a_probe_learns_every_class_that_it_is_asked_for() {
         help: leave the pair out with `exclude`
     e.ron:5:26: no validation images can be taken from 4 training images
         help: leave the pair out with `exclude`
-    e.ron:6:26: `Linear` needs a train and a test split, and there are 4 and 0 images in them
+    e.ron:6:26: a train and a test split are needed, and there are 4 and 0 images in them
         help: leave the pair out with `exclude`
     "#);
 }

@@ -70,7 +70,31 @@ fn what_cannot_be_finetuned_is_said_at_its_place() {
         (resnet, "augmentation: (scale: (0.5, 2)), validation: (fraction: 1)"),
     ];
     let told: Vec<String> = all.iter().map(|(model, finetune)| problems(model, finetune)).collect();
-    assert_snapshot!(told.join("\n"), @"");
+    assert_snapshot!(told.join("\n"), @r#"
+    e.ron:3:32: `Pixels` has no weights that could be trained
+        help: leave the pair out with `exclude`
+
+    e.ron:3:86: the features of ResNet20 are those of its last layer, as it pools them
+
+    e.ron:3:32: its ViT has position embeddings for images of 224×224 pixels, which can be used on other sizes but not be trained on them: prepare images in that size
+        help: leave the pair out with `exclude`
+
+    e.ron:4:56: on task "glyphs": ResNet20 has no stage "layer4": there are layer1, layer2, layer3
+
+    e.ron:4:38: `warmup_steps` must be fewer than `steps` [must be fewer than `steps`]
+    e.ron:4:55: `search` must come to 1 to 1,000 combinations [must come to 1 to 1,000 combinations]
+    e.ron:4:76: `steps` must be from 1 to 10,000,000 [must be from 1 to 10,000,000]
+    e.ron:4:86: `batch` must be from 1 to 65,536 [must be from 1 to 65,536]
+    e.ron:4:102: `layer_decay` must be greater than 0 and at most 1 [must be greater than 0 and at most 1]
+    e.ron:4:116: `clip_norm` must be a positive number [must be a positive number]
+
+    e.ron:4:55: `search` must have a learning rate and a weight decay that are not negative [must have a learning rate and a weight decay that are not negative]
+    e.ron:4:96: `warmup_steps` must be fewer than `steps` [must be fewer than `steps`]
+    e.ron:4:121: `optimizer` must have a `momentum` of at least 0 and less than 1 [must have a `momentum` of at least 0 and less than 1]
+
+    e.ron:4:61: `augmentation` is not possible: `scale` must be two shares, the smaller first, greater than 0 and at most 1 [is not possible: `scale` must be two shares, the smaller first, greater than 0 and at most 1]
+    e.ron:4:103: `fraction` must be greater than 0 and less than 1 [must be greater than 0 and less than 1]
+    "#);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn parquet_has_lists() {
     file.write_all(&bytes(ExportFormat::Parquet)).unwrap();
     let reader = SerializedFileReader::new(file).unwrap();
     let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
-    assert_eq!(rows[1], r#"{x: [3e-9, 4.5], y: 0, marks: [0, 1, 1], bias: 1.0, ids: "ü"}"#);
+    assert_eq!(rows[1], r#"{x: [0.000000003, 4.5], y: 0, marks: [0, 1, 1], bias: 1.0, ids: "ü"}"#);
     let texts = reader.metadata().file_metadata().key_value_metadata().unwrap();
     assert!(texts.iter().any(|text| text.key == "classes" && text.value.as_deref() == Some(r#"["cat","dog","eel"]"#)));
 }
