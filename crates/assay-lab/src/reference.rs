@@ -288,6 +288,14 @@ fn ron_like(value: &Value) -> String {
     match value {
         Value::String(name) => name.clone(),
         Value::Array(items) => format!("[{}]", items.iter().map(ron_like).collect::<Vec<_>>().join(", ")),
+        // A variant with its fields.
+        Value::Object(fields)
+            if fields.len() == 1 && fields.keys().all(|name| name.starts_with(char::is_uppercase)) =>
+        {
+            let (name, value) = fields.iter().next().expect("one field");
+            let inner = ron_like(value);
+            if inner.starts_with('(') { format!("{name}{inner}") } else { format!("{name}({inner})") }
+        }
         Value::Object(fields) => {
             let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {}", ron_like(value))).collect();
             format!("({})", fields.join(", "))

@@ -117,6 +117,8 @@ fn what_only_impossible_cells_need_is_not_planned() {
     "#);
     assert_snapshot!(
         place.text(&["evaluate.protocols=\"own\"", "evaluate.tasks=\"glyphs\""], true),
-        @r#"left out: trained / glyphs / own, impossible: protocol "own" needs weights from a file with a classifier, and model "trained" has none"#
-    );
+        @r#"
+    left out: trained / glyphs / own, impossible: protocol "own" needs weights from a file with a classifier, and model "trained" has none
+    warning: model "trained": it is trained on all images of "glyphs", the 8 of its Test split too: `subset: (splits: [Train])` leaves them out
+    "#);
 }

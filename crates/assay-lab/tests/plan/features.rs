@@ -54,14 +54,15 @@ fn models_have_files_of_their_own_and_share_what_has_ids() {
     "#);
     // Without ids, the rows of a model are items of its own.
     let own = BY_ID.replace(r#" ids: "ids.txt","#, "");
-    assert_snapshot!(place(&own, r#"evaluate: (protocols: "few"),"#).plan(), @"
+    assert_snapshot!(place(&own, r#"evaluate: (protocols: "few"),"#).plan(), @r#"
     episodes/a/t/few  episodes
     features/a/t/1  given
     score/a/t/few  few-shot  <- episodes/a/t/few, features/a/t/1
     episodes/b/t/few  episodes
     features/b/t/1  given
     score/b/t/few  few-shot  <- episodes/b/t/few, features/b/t/1
-    ");
+    warning: few on task "t": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]

@@ -45,7 +45,19 @@ fn finetuning_is_trials_a_choice_a_training_and_a_score() {
             "same": Finetune(search: Grid(lr: [0.01], augment: [true, false])),
             "one": Finetune(search: Single(lr: 0.1)),
         },
-    )"#), @"");
+    )"#), @"
+    try/conv/glyphs/tune/1  try
+    try/conv/glyphs/tune/2 = try/conv/glyphs/same/1  try
+    choose/conv/glyphs/tune  choose-trial  <- try/conv/glyphs/tune/1, try/conv/glyphs/tune/2
+    finetune/conv/glyphs/tune  finetune  <- choose/conv/glyphs/tune
+    score/conv/glyphs/tune  score-finetuned  <- choose/conv/glyphs/tune, finetune/conv/glyphs/tune, try/conv/glyphs/tune/1, try/conv/glyphs/tune/2
+    try/conv/glyphs/same/2  try
+    choose/conv/glyphs/same  choose-trial  <- try/conv/glyphs/tune/2, try/conv/glyphs/same/2
+    finetune/conv/glyphs/same  finetune  <- choose/conv/glyphs/same
+    score/conv/glyphs/same  score-finetuned  <- choose/conv/glyphs/same, finetune/conv/glyphs/same, try/conv/glyphs/tune/2, try/conv/glyphs/same/2
+    finetune/conv/glyphs/one  finetune
+    score/conv/glyphs/one  score-finetuned  <- finetune/conv/glyphs/one
+    ");
 }
 
 #[test]
