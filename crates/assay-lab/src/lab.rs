@@ -10,13 +10,13 @@ use assay_engine::{Digest, Facts, Output, Plan, Store};
 use indexmap::IndexMap;
 
 use crate::outside::TaskData;
-use crate::plan::{Finished, Planner};
+use crate::plan::{Finished, PiecesOfFeatures, Planner};
 use crate::protocol::ProtocolSpec;
 use crate::results::{
     ExportTable, ItemRow, PlannedCell, exported_features, exported_predictions, exported_probe, item_rows,
 };
 use crate::spec::{Cell, Experiment};
-use crate::steps::{Features, Runtime, WeightsArtifact};
+use crate::steps::{Runtime, WeightsArtifact};
 
 /// An experiment without problems.
 pub struct Lab {
@@ -41,7 +41,7 @@ pub struct Planned {
     /// and the classes that outputs stand for, for a person.
     pub notes: Vec<String>,
     data: HashMap<Cell, Arc<TaskData>>,
-    features: HashMap<(String, String), Vec<Option<Output<Features>>>>,
+    features: HashMap<(String, String), PiecesOfFeatures>,
     /// The file, to find places in.
     pub document: Document,
 }

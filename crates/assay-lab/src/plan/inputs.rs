@@ -19,6 +19,7 @@ use crate::steps::{
 
 /// Weights of a model, ready to be named in recipes.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "one a model")]
 pub(super) enum Ready {
     None,
     Random(u64),
@@ -108,25 +109,25 @@ impl Planner<'_> {
         Ok(match &model.weights {
             None => Ready::None,
             Some(Weights::Random { seed }) => Ready::Random(*seed),
-            Some(Weights::File(file)) => self.from_file(name, file, &format!("{at}.path"))?,
+            Some(Weights::File(file)) => self.find_in_file(name, file, &format!("{at}.path"))?,
             Some(Weights::Hub(weights)) => {
                 let at = format!("{at}.repo");
                 let path = in_hub(&self.experiment.hub, weights)
                     .map_err(|error| PlanError::unavailable(&at, format!("{error:#}")))?;
-                self.from_file(name, &weights.at(path), &at)?
+                self.find_in_file(name, &weights.at(path), &at)?
             }
             Some(Weights::TorchHub(weights)) => {
                 let at = format!("{at}.file");
                 let path = in_torch_hub(self.experiment.torch_hub.as_deref(), &weights.file)
                     .map_err(|message| PlanError::unavailable(&at, message))?;
-                self.from_file(name, &weights.at(path), &at)?
+                self.find_in_file(name, &weights.at(path), &at)?
             }
             Some(Weights::Trained(trained)) => Ready::Trained(self.train(name, model, trained)?),
         })
     }
 
     /// The weights of a model from a file that is there; `at` is where it is written.
-    fn from_file(&mut self, name: &str, file: &FileWeights, at: &str) -> Result<Ready, PlanError> {
+    fn find_in_file(&mut self, name: &str, file: &FileWeights, at: &str) -> Result<Ready, PlanError> {
         let model = &self.experiment.models[name];
         let facts = audit(file, &model.backbone, self.facts)
             .map_err(|problem| PlanError::wrong(at, problem.message, problem.help))?;

@@ -23,6 +23,9 @@ use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
 /// Precision of all arithmetic so far.
 const PRECISION: &str = "f32";
 
+/// Features of the pieces of a task, those that were asked for.
+pub(crate) type PiecesOfFeatures = Vec<Option<Output<Features>>>;
+
 /// Plans the evaluations of an experiment. What several of them need is remembered by name: steps with the same recipe are one
 /// step anyhow, and names save looking twice.
 pub(crate) struct Planner<'a> {
@@ -33,7 +36,7 @@ pub(crate) struct Planner<'a> {
     data: HashMap<String, Result<Arc<TaskData>, PlanError>>,
     weights: HashMap<String, Result<Ready, PlanError>>,
     /// By the model, the task, and the point of the network where it is not the model's own.
-    features: HashMap<(String, String, String), Vec<Option<Output<Features>>>>,
+    features: HashMap<(String, String, String), PiecesOfFeatures>,
     /// By [`data_name`](Experiment::data_name).
     tasks: HashMap<String, Arc<TaskData>>,
     /// Steps that are the same for every model, by task, protocol and samples.
@@ -60,7 +63,7 @@ pub(crate) struct Finished {
     /// The samples of every evaluation.
     pub data: HashMap<Cell, Arc<TaskData>>,
     /// The features of every model on every task, in the order of the pieces; absent where no protocol asks for a piece.
-    pub features: HashMap<(String, String), Vec<Option<Output<Features>>>>,
+    pub features: HashMap<(String, String), PiecesOfFeatures>,
     /// Digests of shards whose images several steps read.
     pub shared_images: HashSet<Digest>,
     /// Warnings for a person.

@@ -18,6 +18,7 @@ use assay_config::Checker;
 
 /// Dataset that images and labels come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[expect(clippy::large_enum_variant, reason = "one a task")]
 pub enum DatasetSpec {
     /// Any folder of images with a folder for each class, as torchvision's `ImageFolder`, or a zip or tar of one; with
     /// `splits`, a folder for each split above those. Classes that are whole numbers are in the order of their values, others

@@ -129,6 +129,7 @@ pub enum Backbone {
 
 /// A built backbone.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a model, and Burn's modules are not boxed")]
 pub enum Net {
     /// See [`Backbone::Conv4`].
     Conv4(conv4::Conv4Net),

@@ -110,7 +110,7 @@ fn depth(checkpoint: &Checkpoint, root: &str) -> Option<usize> {
     let number = |name: &String| {
         let rest = name.strip_prefix(root)?;
         let after = |mark: &&str| rest.find(*mark).map(|at| (at, &rest[at + mark.len()..]));
-        let (_, rest) = BLOCKS.iter().filter_map(|mark| after(&mark)).min_by_key(|(at, _)| *at)?;
+        let (_, rest) = BLOCKS.iter().filter_map(after).min_by_key(|(at, _)| *at)?;
         rest.split('.').next()?.parse::<usize>().ok().filter(|number| *number < 128)
     };
     let is_decoder = |name: &&String| name.contains("decoder");
