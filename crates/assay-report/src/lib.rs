@@ -3,8 +3,10 @@
 //! **Invariant.** Nothing here prints; everything returns text.
 
 mod item_files;
+mod paper;
 
 pub use item_files::{ItemFormat, render_items};
+pub use paper::{compare_with_paper, compare_with_paper_json, paper_tables};
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;

@@ -5,6 +5,7 @@ mod doctor;
 mod export;
 mod gc;
 mod list;
+mod paper;
 mod plan;
 mod run;
 mod show;
@@ -33,6 +34,7 @@ pub enum Command {
     Plan(plan::Plan),
     Why(why::Why),
     Show(show::Show),
+    Paper(paper::Paper),
     Status(status::Status),
     Gc(gc::Gc),
     Verify(verify::Verify),
@@ -61,6 +63,7 @@ impl Command {
             Self::Plan(command) => command.run(),
             Self::Why(command) => command.run(),
             Self::Show(command) => command.run(),
+            Self::Paper(command) => command.run(),
             Self::Status(command) => command.run(),
             Self::Gc(command) => command.run(),
             Self::Verify(command) => command.run(),
