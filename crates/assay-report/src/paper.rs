@@ -209,6 +209,7 @@ mod tests {
                 step: None,
                 state: CellState::Done(summary),
                 warnings: Vec::new(),
+                notes: Vec::new(),
             }
         };
         Results { models: Vec::new(), columns: Vec::new(), cells: cells.iter().map(cell).collect() }
