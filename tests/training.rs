@@ -87,11 +87,10 @@ const FINETUNING: &str = r#"(
 fn a_training_that_diverges_is_told_and_never_chosen() {
     let place = Workspace::new();
     place.write("e.ron", FINETUNING);
-    let run = place.run("e.ron").fails(1);
+    let run = place.assay(&["run", "e.ron", "--format", "json"]).fails(1);
     assert!(run.stderr.contains("training diverged at step"), "{}", run.stderr);
     assert!(run.stderr.contains("lower `lr`"), "{}", run.stderr);
-    let results: serde_json::Value =
-        serde_json::from_str(&place.assay(&["show", "e.ron", "--format", "json"]).stdout).unwrap();
+    let results = run.json();
     let cell = |protocol: &str| {
         results["cells"].as_array().unwrap().iter().find(|c| c["protocol"] == protocol).unwrap().clone()
     };

@@ -150,7 +150,11 @@ fn weights_that_do_not_fit_are_explained() {
     let container = message(&small, &format!("{}, container: \"model_state\"", file("insdis.pth")));
     assert!(container.contains("there are: opt, model, contrast, optimizer, epoch"), "{container}");
     let large = message("ResNet50", &file("supervised.pth"));
-    assert!(large.contains("does not hold a ResNet50") && large.contains("check `backbone`"), "{large}");
+    assert!(
+        large.contains("does not hold a ResNet50")
+            && large.contains("it holds a ResNet(block:Bottleneck,depths:(1,2,1,1),width:2"),
+        "{large}"
+    );
     let cifar = place.write("x", "").with_file_name("r20.safetensors");
     if let Some(weights) = shared("weights/cifar_resnet/resnet20-12fca82f.th") {
         let holds = message("ResNet56", &format!("path: {weights:?}"));

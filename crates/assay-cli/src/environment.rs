@@ -59,6 +59,23 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     file.write_all(bytes).with_context(|| format!("writing {}", path.display()))
 }
 
+/// Writes a file that must not exist yet, aside first: it is there as a whole, or not at all.
+pub fn write_whole(path: &Path, write: impl FnOnce(&std::fs::File) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    anyhow::ensure!(!path.exists(), "{} exists already: give another name, or remove it", path.display());
+    let mut aside = path.file_name().unwrap_or_default().to_owned();
+    aside.push(format!(".{}.part", std::process::id()));
+    let aside = path.with_file_name(aside);
+    let file = std::fs::File::create_new(&aside).with_context(|| format!("creating {}", aside.display()))?;
+    let written = write(&file).and_then(|()| Ok(file.sync_all()?));
+    // A link is refused where the name exists by now; where there are no links, a rename is the next best.
+    let placed = written.and_then(|()| match std::fs::hard_link(&aside, path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Ok(std::fs::rename(&aside, path)?),
+        linked => Ok(linked?),
+    });
+    let _ = std::fs::remove_file(&aside);
+    placed.with_context(|| format!("writing {}", path.display()))
+}
+
 /// Threads of this machine.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

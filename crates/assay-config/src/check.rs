@@ -37,6 +37,14 @@ impl<'a> Checker<'a> {
         self.entry.tree.closest(&path)
     }
 
+    /// Notes that a field which others make necessary is not written; what is wrong already is not said twice.
+    pub fn missing(&self, field: &str) {
+        if !self.problems.has_one_at(self.place()) {
+            let help = format!("add `{field}: …`");
+            self.problems.add(self.place(), format!("`{field}` is missing"), format!("needs `{field}`"), Some(help));
+        }
+    }
+
     /// Notes that this part breaks a rule, unless `holds`; what is wrong already is not said twice.
     pub fn expect(&self, holds: bool, rule: &str) {
         if !holds && !self.problems.has_one_at(self.place()) {

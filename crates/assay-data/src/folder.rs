@@ -120,7 +120,7 @@ impl<'r> Tree<'r> {
         folders: BTreeSet<String>,
         allow_empty: bool,
     ) -> anyhow::Result<()> {
-        let place = self.root.join(folder);
+        let place = if folder.is_empty() { self.root.to_owned() } else { self.root.join(folder) };
         let mut filled = BTreeSet::new();
         for (parts, source) in files {
             let (file, above) = parts.split_last().context("a file has a name")?;
@@ -149,7 +149,7 @@ impl<'r> Tree<'r> {
             self.images.push((split, class, name, source));
         }
         let empty: Vec<&String> = folders.difference(&filled).collect();
-        if filled.is_empty() && !allow_empty {
+        if filled.is_empty() && empty.is_empty() && !allow_empty {
             bail!(
                 "{} holds no image: expected {}/<class>/<image>, found {} folders",
                 place.display(),

@@ -14,9 +14,9 @@ use crate::size::Size;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RandomResizedCrop {
-    /// Least and greatest area of the window, as shares of that of the picture. Default: (0.08, 1.0).
+    /// Least and greatest area of the window, as shares of that of the picture. Default: [0.08, 1.0].
     pub scale: (f64, f64),
-    /// Least and greatest width of the window in units of its height. Default: (0.75, 1.3333333333333333).
+    /// Least and greatest width of the window in units of its height. Default: [0.75, 1.3333333333333333].
     pub ratio: (f64, f64),
     /// Probability that left and right are exchanged. Default: 0.5.
     pub flip: f64,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::archive::Archive;
 use crate::decode::{Color, ImageError, Picture};
+use crate::features::FeatureMatrix;
 use crate::glyphs::Glyphs;
 use crate::regular::read_regular;
 
@@ -29,6 +30,15 @@ pub enum ImageSource {
         container: Packed,
         /// Index of the image.
         index: usize,
+    },
+    /// A row of features that somebody else has computed; there is no image.
+    Row {
+        /// The features.
+        matrix: Arc<FeatureMatrix>,
+        /// Index of the row.
+        index: usize,
+        /// Digest of the row's features.
+        digest: blake3::Hash,
     },
     /// A drawing of a generated alphabet.
     Glyph {
@@ -108,6 +118,7 @@ impl ImageSource {
             Self::File(path) => Some(path),
             Self::Member { archive, .. } => Some(archive.path()),
             Self::Inside { container, .. } => Some(container.0.path()),
+            Self::Row { matrix, .. } => Some(matrix.path()),
             Self::Glyph { .. } => None,
         }
     }
@@ -146,6 +157,7 @@ impl ImageSource {
     fn content(&self) -> Result<Content, ImageError> {
         match self {
             Self::Glyph { .. } => Err(ImageError::Unsuitable("a drawing is not in a file".to_owned())),
+            Self::Row { .. } => Err(ImageError::Unsuitable("it is a row of features, and no image".to_owned())),
             Self::File(path) => {
                 let bytes = read_regular(path, MAX_IMAGE_FILE_BYTES).map_err(ImageError::Unreadable)?;
                 let large = || ImageError::TooLarge(format!("the file has more than {MAX_IMAGE_FILE_BYTES} bytes"));

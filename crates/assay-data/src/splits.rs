@@ -144,25 +144,28 @@ pub(crate) fn splits_of_files(
     paths: &[String],
     words: &SplitWords,
 ) -> anyhow::Result<(Vec<Option<Split>>, Vec<String>)> {
-    check_shards(paths)?;
     let named: Vec<Option<String>> = paths.iter().map(|path| split_word(path)).collect();
     if named.iter().all(Option::is_none) && words.is_empty() {
         let detail =
             "no name of a file or folder says train, val or test: all images are of one split, Whole".to_owned();
+        check_shards(paths.iter())?;
         return Ok((vec![Some(Split::Whole); paths.len()], vec![detail]));
     }
     let mut reader = SplitReader::new(words);
     let word = |path: &String, named: Option<String>| {
         if words.contains_key(path) { path.clone() } else { named.unwrap_or_else(|| path.clone()) }
     };
-    let splits = paths.iter().zip(named).map(|(path, named)| reader.take(&word(path, named))).collect();
+    let splits: Vec<Option<Split>> =
+        paths.iter().zip(named).map(|(path, named)| reader.take(&word(path, named))).collect();
     let mut details = Vec::new();
     details.extend(reader.finish("files")?);
+    // What is left out need not be whole.
+    check_shards(paths.iter().zip(&splits).filter(|(_, split)| split.is_some()).map(|(path, _)| path))?;
     Ok((splits, details))
 }
 
 /// Looks whether all shards are there that names speak of.
-fn check_shards(paths: &[String]) -> anyhow::Result<()> {
+fn check_shards<'p>(paths: impl Iterator<Item = &'p String>) -> anyhow::Result<()> {
     let mut groups: BTreeMap<(&str, &str), BTreeMap<u32, BTreeSet<u32>>> = BTreeMap::new();
     for path in paths {
         let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
@@ -222,7 +225,13 @@ mod tests {
         };
         assert_eq!(of(&["a.parquet", "b.parquet"], &[]), Ok(vec![Some(Whole), Some(Whole)]));
         assert_eq!(of(&["train.parquet", "test-0.parquet"], &[]), Ok(vec![Some(Train), Some(Test)]));
-        assert_eq!(of(&["train.parquet", "x/0.parquet"], &[("x", SplitUse::Skip)]), Ok(vec![Some(Train), None]),);
+        assert_eq!(
+            of(
+                &["train.parquet", "x/0.parquet", "y-00000-of-00002.parquet"],
+                &[("x", SplitUse::Skip), ("y", SplitUse::Skip)]
+            ),
+            Ok(vec![Some(Train), None, None])
+        );
         assert_eq!(
             of(&["a.parquet", "b.parquet"], &[("a.parquet", SplitUse::Train), ("b.parquet", SplitUse::Test)]),
             Ok(vec![Some(Train), Some(Test)])

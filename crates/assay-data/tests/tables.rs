@@ -263,6 +263,11 @@ fn every_reader_orders_classes_by_one_rule() {
             wanted(WantedOrder::Names(names.iter().map(|n| (*n).to_owned()).collect())).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }
+    let several = CsvColumns { separator: Some("|".into()), ..CsvColumns::default() };
+    let several = place_of("1.png,a|c\n2.png,b\n").csv("t.csv", several).unwrap();
+    let moved = several.clone().reorder(&WantedOrder::Names(["c", "x", "b", "a"].map(str::to_owned).to_vec())).unwrap();
+    assert_eq!(brief(&moved), ["Whole [\"c\", \"a\"]", "Whole [\"b\"]"], "marks move with their names");
+    assert_eq!(brief(&several), ["Whole [\"a\", \"c\"]", "Whole [\"b\"]"]);
     // Labels that are the numbers from 0 on are indices; names are in the order of their bytes.
     let csv = |rows: &str| place_of(rows).csv("t.csv", CsvColumns::default()).unwrap();
     assert_eq!(csv("1.png,1\n2.png,0\n").order, ClassOrder::Listed);
@@ -391,6 +396,35 @@ fn a_class_folder_that_is_no_text_is_refused() {
     fs::write(folder.join("2.png"), "x").unwrap();
     let error = place.folder(&FolderOptions::default()).unwrap_err();
     assert!(error.contains(r#"the folder "caf\xE9""#) && error.contains("not named in UTF-8"), "{error}");
+}
+
+#[test]
+fn a_repository_of_the_hub_is_read_by_what_it_holds() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let read = |files: &[&str], config: Option<&str>, words: &[(&str, SplitUse)]| {
+        let names: Vec<String> = files.iter().map(|f| format!("datasets--o--n/snapshots/{commit}/{f}")).collect();
+        let place = Place::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let place = place.put("datasets--o--n/refs/main", commit);
+        let snapshot = HubCache::new(place.0.path().to_owned()).find(RepoKind::Dataset, "o/n", None).unwrap();
+        let splits = words.iter().map(|(word, used)| ((*word).to_owned(), *used)).collect();
+        let found = hub_dataset(&snapshot, config, &TableColumns { splits, ..columns() }, &Direct);
+        found.map(|manifest| brief(&manifest)).map_err(|e| format!("{e:#}"))
+    };
+    let images = ["README.md", "train/a/1.png", "test/b/2.png", "extra/a/3.png"];
+    assert_eq!(read(&images, None, &[]).unwrap(), ["Test b", "Train a"]);
+    assert_eq!(read(&images, None, &[("extra", SplitUse::Test)]).unwrap(), ["Test b", "Train a", "Test a"]);
+    assert_eq!(read(&["a/1.png", "b/2.png"], None, &[]).unwrap(), ["Whole a", "Whole b"]);
+    assert_eq!(read(&["big/train/a/1.png", "small/train/b/2.png"], Some("small"), &[]).unwrap(), ["Train b"]);
+    for (files, config, told) in [
+        (&["a.parquet", "b.tar"][..], None, "has Parquet and tar files"),
+        (&["n.py", "README.md"], None, "its script is not run"),
+        (&["train/1.png", "metadata.csv"], None, "may be in metadata.csv: read it with `Csv(path:"),
+        (&["x/train/0000.parquet", "y/train/0000.parquet"], None, "the folders x, y have files of the same split"),
+        (&["x/train/a/1.png"], Some("z"), "no folder of a configuration \"z\"; it has x"),
+    ] {
+        let error = read(files, config, &[]).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::artifact::{Artifact, ArtifactFiles};
@@ -135,9 +137,8 @@ pub struct Estimate {
 
 /// A graph of steps. Acyclic by construction: a step can only name outputs that exist.
 pub struct Plan<W> {
-    /// Each after those that it depends on.
-    nodes: Vec<Node<W>>,
-    inputs: Lists,
+    /// Edges lead from what a step needs to the step. Each step comes after those that it depends on.
+    graph: DiGraph<Node<W>, ()>,
     index: KeyMap<u32>,
     /// Places of the steps that are wanted for themselves, in the order in which they were asked for.
     targets: Vec<u32>,
@@ -149,32 +150,12 @@ pub struct Plan<W> {
 impl<W> Default for Plan<W> {
     fn default() -> Self {
         Self {
-            nodes: Vec::new(),
-            inputs: Lists::default(),
+            graph: DiGraph::new(),
             index: KeyMap::default(),
             targets: Vec::new(),
             is_target: Vec::new(),
             writer: Writer::default(),
         }
-    }
-}
-
-/// One list of places for each step, all in one table.
-#[derive(Default)]
-pub(crate) struct Lists {
-    ends: Vec<u32>,
-    places: Vec<u32>,
-}
-
-impl Lists {
-    fn push(&mut self, places: impl IntoIterator<Item = u32>) {
-        self.places.extend(places);
-        self.ends.push(self.places.len() as u32);
-    }
-
-    pub(crate) fn of(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        self.places[start as usize..self.ends[at] as usize].iter().map(|place| *place as usize)
     }
 }
 
@@ -196,24 +177,34 @@ impl<W: 'static> Plan<W> {
         let key = StepKey(Digest::of(text.as_bytes()));
         let label = label.into();
         if let Some(at) = self.index.get(&key) {
-            let node = &mut self.nodes[*at as usize];
+            let node = &mut self.graph[NodeIndex::new(*at as usize)];
             if node.label != label && !node.also.contains(&label) {
                 node.also.push(label);
             }
         } else {
-            let at = self.nodes.len() as u32;
-            self.inputs.push(inputs.iter().map(|input| self.index[input]));
+            let inputs: Vec<u32> = inputs.iter().map(|input| self.index[input]).collect();
             let (written_at, step) = (written_at.into(), Box::new(step));
-            self.nodes.push(Node { key, kind: S::KIND, label, also: Vec::new(), written_at, step });
-            self.is_target.push(false);
-            self.index.insert(key, at);
+            let node = Node { key, kind: S::KIND, label, also: Vec::new(), written_at, step };
+            self.push(node, false, inputs);
         }
         Ok(Output::new(S::KIND, key))
     }
 
+    fn push(&mut self, node: Node<W>, is_target: bool, inputs: impl IntoIterator<Item = u32>) {
+        let key = node.key;
+        let at = self.graph.add_node(node);
+        // Neighbours are listed from the edge that was added last.
+        for input in inputs {
+            self.graph.add_edge(NodeIndex::new(input as usize), at, ());
+        }
+        self.is_target.push(is_target);
+        self.index.insert(key, at.index() as u32);
+    }
+
     /// Makes room for `more` steps, so that a large plan is not copied while it grows.
     pub fn reserve(&mut self, more: usize) {
-        self.nodes.reserve(more);
+        self.graph.reserve_nodes(more);
+        self.graph.reserve_edges(more);
         self.index.reserve(more);
     }
 
@@ -237,15 +228,12 @@ impl<W: 'static> Plan<W> {
             return;
         }
         let old = std::mem::take(self);
+        let mut inputs: Vec<Vec<usize>> = (0..old.len()).map(|at| old.inputs_of(at).collect()).collect();
         let mut place = vec![0; old.len()];
-        for (at, node) in old.nodes.into_iter().enumerate() {
-            if needed[at] {
-                place[at] = self.nodes.len() as u32;
-                self.index.insert(node.key, place[at]);
-                self.inputs.push(old.inputs.of(at).map(|input| place[input]));
-                self.nodes.push(node);
-                self.is_target.push(old.is_target[at]);
-            }
+        for (at, node) in old.graph.into_nodes_edges().0.into_iter().enumerate().filter(|(at, _)| needed[*at]) {
+            place[at] = self.len() as u32;
+            let inputs = std::mem::take(&mut inputs[at]).into_iter().rev().map(|input| place[input]);
+            self.push(node.weight, old.is_target[at], inputs);
         }
         self.targets = old.targets.iter().map(|at| place[*at as usize]).collect();
     }
@@ -254,7 +242,7 @@ impl<W: 'static> Plan<W> {
 impl<W> Plan<W> {
     /// Number of steps.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.graph.node_count()
     }
 
     /// Whether there is no step.
@@ -264,7 +252,7 @@ impl<W> Plan<W> {
 
     /// All steps, each after those that it depends on.
     pub fn nodes(&self) -> impl Iterator<Item = &Node<W>> {
-        self.nodes.iter()
+        self.graph.node_weights()
     }
 
     /// The step with this key.
@@ -277,7 +265,7 @@ impl<W> Plan<W> {
     }
 
     pub(crate) fn at(&self, at: usize) -> &Node<W> {
-        &self.nodes[at]
+        &self.graph[NodeIndex::new(at)]
     }
 
     pub(crate) fn targets(&self) -> impl Iterator<Item = usize> {
@@ -285,22 +273,16 @@ impl<W> Plan<W> {
     }
 
     pub(crate) fn inputs_of(&self, at: usize) -> impl Iterator<Item = usize> {
-        self.inputs.of(at)
+        self.graph.neighbors_directed(NodeIndex::new(at), Direction::Incoming).map(NodeIndex::index)
     }
 
     pub(crate) fn is_target(&self, at: usize) -> bool {
         self.is_target[at]
     }
 
-    /// For each step, those whose recipes name it.
-    pub(crate) fn users(&self) -> Lists {
-        let mut users = vec![Vec::new(); self.len()];
-        for at in 0..self.len() {
-            self.inputs_of(at).for_each(|input| users[input].push(at as u32));
-        }
-        let mut lists = Lists::default();
-        users.into_iter().for_each(|users| lists.push(users));
-        lists
+    /// The steps whose recipes name a step.
+    pub(crate) fn users_of(&self, at: usize) -> impl Iterator<Item = usize> {
+        self.graph.neighbors_directed(NodeIndex::new(at), Direction::Outgoing).map(NodeIndex::index)
     }
 
     /// The targets for which `is_asked`, and the inputs for which it is, and theirs.
@@ -338,7 +320,7 @@ impl<W> Plan<W> {
         is_asked: impl Fn(usize) -> bool,
     ) -> anyhow::Result<Vec<bool>> {
         let asked: Vec<usize> = (0..self.len()).filter(|at| is_asked(*at)).collect();
-        let keys: Vec<_> = asked.iter().map(|at| (self.nodes[*at].kind, self.nodes[*at].key)).collect();
+        let keys: Vec<_> = asked.iter().map(|at| (self.at(*at).kind, self.at(*at).key)).collect();
         let missing = store.missing(&keys).map_err(|e| anyhow::Error::new(e).context("listing the store"))?;
         let mut present = vec![true; self.len()];
         asked.into_iter().zip(missing).for_each(|(at, missing)| present[at] = !missing);

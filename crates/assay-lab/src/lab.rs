@@ -4,14 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use assay_config::{Document, Environment, Override, Problem};
 use assay_engine::{Digest, Facts, Output, Plan, Store};
 use indexmap::IndexMap;
 
 use crate::outside::TaskData;
-use crate::plan::{Finished, Planner};
+use crate::plan::{Finished, PiecesOfFeatures, Planner};
 use crate::protocol::ProtocolSpec;
-use crate::results::{ItemRow, PlannedCell, item_rows};
+use crate::results::{
+    ExportTable, ItemRow, PlannedCell, exported_features, exported_predictions, exported_probe, item_rows,
+};
 use crate::spec::{Cell, Experiment};
 use crate::steps::{Runtime, WeightsArtifact};
 
@@ -37,7 +40,8 @@ pub struct Planned {
     /// What was taken from where weights come from, such as the activation function of a network, the versions of datasets,
     /// and the classes that outputs stand for, for a person.
     pub notes: Vec<String>,
-    tasks: HashMap<String, Arc<TaskData>>,
+    data: HashMap<Cell, Arc<TaskData>>,
+    features: HashMap<(String, String), PiecesOfFeatures>,
     /// The file, to find places in.
     pub document: Document,
 }
@@ -49,9 +53,44 @@ impl Planned {
     /// # Errors
     /// When the evaluation is damaged.
     pub fn items(&self, cell: &PlannedCell, store: &Store) -> anyhow::Result<Option<Vec<ItemRow>>> {
-        match self.tasks.get(&cell.cell.task) {
+        match self.data.get(&cell.cell) {
             Some(data) => item_rows(cell, data, store),
             None => Ok(Some(Vec::new())),
+        }
+    }
+}
+
+/// Something to export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exported {
+    /// Predictions for every image that was classified.
+    Predictions,
+    /// The linear classifier that was fitted.
+    Probe,
+}
+
+impl Planned {
+    /// The features of a model on a task, as far as protocols ask for them.
+    ///
+    /// # Errors
+    /// When no evaluation has these, or the features are not all in the store.
+    pub fn features(&self, model: &str, task: &str, store: &Store) -> anyhow::Result<ExportTable> {
+        let cell = self.cells.iter().find(|cell| (cell.cell.model.as_str(), cell.cell.task.as_str()) == (model, task));
+        let data = cell.and_then(|cell| self.data.get(&cell.cell));
+        let data = data.with_context(|| format!("the experiment does not evaluate {model} on {task}"))?;
+        let pieces = self.features.get(&(model.to_owned(), task.to_owned()));
+        exported_features(data, pieces.context("no protocol asks for features of these")?, store)
+    }
+
+    /// The predictions or the linear classifier of an evaluation.
+    ///
+    /// # Errors
+    /// When there are none, or they are not in the store.
+    pub fn exported(&self, cell: &PlannedCell, what: Exported, store: &Store) -> anyhow::Result<ExportTable> {
+        let data = self.data.get(&cell.cell).context("it is left out")?;
+        match what {
+            Exported::Predictions => exported_predictions(cell, data, store),
+            Exported::Probe => exported_probe(cell, data, store),
         }
     }
 }
@@ -90,7 +129,7 @@ impl Lab {
         let mut planner = Planner::new(&self.experiment, &facts);
         let plan = |cell: &Cell| planner.cell(cell, self.protocols[&cell.protocol].protocol(), self.available);
         let cells: Vec<PlannedCell> = self.experiment.cells.iter().filter_map(plan).collect();
-        let Finished { plan, trained, tasks, shared_images, warnings: found, notes } = planner.finish(&cells);
+        let Finished { plan, trained, data, features, shared_images, warnings: found, notes } = planner.finish(&cells);
         let mut warnings = self.experiment.document.notes();
         warnings.extend(found);
         let saved = facts.save();
@@ -105,7 +144,7 @@ impl Lab {
         }
         let document = self.experiment.document;
         if document.problems.is_empty() {
-            Ok(Planned { plan, cells, shared_images, trained, warnings, notes, tasks, document })
+            Ok(Planned { plan, cells, shared_images, trained, warnings, notes, data, features, document })
         } else {
             Err(document.problems.into_list())
         }

@@ -12,7 +12,7 @@ mod results;
 mod spec;
 mod steps;
 
-pub use lab::{Lab, Planned};
+pub use lab::{Exported, Lab, Planned};
 pub use outside::{
     ChoiceReport, DataReport, GuessReport, Labels, TensorReport, WeightsReport, check_data, convert_weights,
     inspect_weights,
@@ -20,9 +20,10 @@ pub use outside::{
 pub use protocol::ProtocolSpec;
 pub use reference::{Described, Parameter, models, protocols, split_default, tasks};
 pub use results::{
-    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, GridCurve, GridPoint, Interval, IntervalMethod, ItemRow,
-    Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures, PlannedCell, PrecisionRecall, Predictions,
-    Reliability, ReliabilityBin, ResultCell, Results, SeenResults, SolverReport, Summary,
+    CellState, Confusion, Evaluation, Exhibit, ExhibitSource, ExportColumn, ExportTable, GridCurve, GridPoint,
+    Interval, IntervalMethod, ItemRow, Items, LearningCurve, LeftOut, Measure, PerClass, PerItem, Pictures,
+    PlannedCell, PrecisionRecall, Predictions, ProbeSource, Reliability, ReliabilityBin, ResultCell, Results,
+    ScoreKind, SeenResults, SolverReport, Summary,
 };
 pub use spec::{
     About, Cell, DatasetSpec, Experiment, FileWeights, HubWeights, Metric, ModelSpec, Normalization, OnBadImage,

@@ -288,6 +288,14 @@ fn ron_like(value: &Value) -> String {
     match value {
         Value::String(name) => name.clone(),
         Value::Array(items) => format!("[{}]", items.iter().map(ron_like).collect::<Vec<_>>().join(", ")),
+        // A variant with its fields.
+        Value::Object(fields)
+            if fields.len() == 1 && fields.keys().all(|name| name.starts_with(char::is_uppercase)) =>
+        {
+            let (name, value) = fields.iter().next().expect("one field");
+            let inner = ron_like(value);
+            if inner.starts_with('(') { format!("{name}{inner}") } else { format!("{name}({inner})") }
+        }
         Value::Object(fields) => {
             let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}: {}", ron_like(value))).collect();
             format!("({})", fields.join(", "))
@@ -442,49 +450,67 @@ mod tests {
     fn places_say_where_a_value_is_written() {
         let mut places: Vec<String> = all().into_iter().map(|d| d.place).collect();
         places.dedup();
-        insta::assert_snapshot!(places.join("\n"), @r"
-        models
-        about
-        backbone
-        backbone: ResNet(block)
-        backbone: ResNet(padding)
-        backbone: Clip(activation), Transformer(activation)
-        backbone: Transformer(family)
-        backbone: ViT(positions), DinoV2(positions), Clip(positions), Transformer(positions)
-        backbone: ViT(size), DinoV2(size), Clip(size), Transformer(size)
-        backbone: ConvNeXt(size)
-        normalization
-        polarity
-        pool
-        range
-        weights
-        weights: Trained(method)
-        weights: Trained(views)
-        tasks
-        classes
-        dataset
-        dataset: ImageFolder(splits), Csv(splits), Parquet(splits), Arrow(splits), WebDataset(splits), Hub(splits)
-        dataset: Caltech101(list)
-        image
-        image: (before)
-        image: (filter); image: (before): ShorterSide(…), Stretch(…)
-        image: (color)
-        image: (pillow)
-        image: (resize)
-        metric
-        on_bad_image
-        subset
-        subset: (splits)
-        protocols
-        protocols: FewShot(classifier)
-        protocols: FewShot(distance)
-        protocols: FewShot(small_classes)
-        protocols: Linear(calibration)
-        protocols: Linear(convergence)
-        protocols: Linear(grid)
-        protocols: Linear(solver)
-        protocols: Linear(test), Linear(validation)
-        protocols: Classifier(split)
-        ");
+        insta::assert_snapshot!(places.join("\n"), @"
+    models
+    about
+    backbone
+    backbone: ResNet(antialias)
+    backbone: ResNet(block)
+    backbone: ResNet(padding)
+    backbone: ResNet(shortcut)
+    backbone: ResNet(stem)
+    backbone: ResNet(stride_in)
+    backbone: ViT(positions), DinoV2(positions), Clip(positions), Transformer(positions)
+    backbone: ViT(size), DinoV2(size), Clip(size), Transformer(size)
+    backbone: Clip(activation), Transformer(activation)
+    backbone: Transformer(family)
+    backbone: ConvNeXt(size), ConvNeXtV2(size)
+    backbone: MobileNetV3(library), EfficientNet(library)
+    backbone: MobileNetV3(size)
+    backbone: EfficientNet(size)
+    backbone: RegNet(size)
+    backbone: Swin(size), SwinV2(size)
+    backbone: ClipResNet(size)
+    normalization
+    polarity
+    pool
+    range
+    weights
+    weights: Trained(method)
+    weights: Trained(views)
+    tasks
+    classes
+    dataset
+    dataset: ImageFolder(splits), Csv(splits), Parquet(splits), Arrow(splits), WebDataset(splits), Hub(splits)
+    dataset: Features(all), Features(test), Features(train), Features(val)
+    dataset: Features(all): (keys)
+    dataset: Caltech101(list)
+    image
+    image: (before)
+    image: (filter); image: (before): ShorterSide(…), Stretch(…)
+    image: (color)
+    image: (pillow)
+    image: (resize)
+    metric
+    on_bad_image
+    subset
+    subset: (splits)
+    protocols
+    protocols: FewShot(classifier)
+    protocols: FewShot(distance)
+    protocols: FewShot(small_classes)
+    protocols: Linear(calibration)
+    protocols: Linear(convergence)
+    protocols: Linear(grid)
+    protocols: Linear(solver)
+    protocols: Linear(test), Linear(validation), Finetune(test), Finetune(validation)
+    protocols: Finetune(augmentation)
+    protocols: Finetune(optimizer)
+    protocols: Finetune(schedule)
+    protocols: Finetune(schedule): (decay)
+    protocols: Finetune(search)
+    protocols: Finetune(trained)
+    protocols: Classifier(split), ZeroShot(split)
+    ");
     }
 }

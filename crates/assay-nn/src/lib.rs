@@ -41,8 +41,8 @@ pub use backbone::{
 pub use builder::{Builder, Values, random_tensors};
 pub use extract::{Extractor, extract};
 pub use heads::{
-    Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, few_shot_accuracies, knn_predictions,
-    normalise_rows,
+    Episodes, FewShotClassifier, FewShotDistance, FewShotRule, Head, KnnVotes, few_shot_accuracies, knn_predictions,
+    knn_votes, normalise_rows,
 };
 pub use identify::{Guess, identify};
 pub use input::{ImageSize, InputSpec, Range};

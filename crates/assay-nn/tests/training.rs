@@ -81,7 +81,6 @@ fn check(name: &str, backbone: &Backbone, features: usize, spec: &TrainSpec) {
             off = if error > off.0 { (error, tensor) } else { off };
         }
     }
-    println!("{name}: losses within {first:.1e}, at last {all:.1e}; weights within {:.1e} of scale ({})", off.0, off.1);
     assert_eq!(losses, expected.len());
     assert!(first <= 1e-5, "{name}: the first losses are off by {first}");
     assert!(all <= of_losses, "{name}: losses are off by {all}");

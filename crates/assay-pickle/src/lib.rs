@@ -9,9 +9,11 @@
 mod arrays;
 mod constructors;
 mod machine;
+mod npy;
 mod value;
 
 pub use machine::read;
+pub use npy::NpyHeader;
 pub use value::{Array, Pickle, Value, View};
 
 /// Why a pickle is not read.

@@ -129,3 +129,57 @@ fn names_that_repeat_cost_memory_once() {
     bytes.push(b'.');
     assert!(read(&bytes).unwrap_err().to_string().contains("too large"));
 }
+
+/// Walks a value as its readers do.
+fn walk(value: Value<'_, '_>, depth: usize) -> usize {
+    let here = value.foreign().map_or(0, str::len) + value.text().map_or(0, str::len) + value.int().map_or(0, |_| 1);
+    let array = value.array().map_or(0, |array| array.data.len() + array.shape.len());
+    let below = |child| if depth < 3 { walk(child, depth + 1) } else { 1 };
+    let items = value.items().map_or(0, |items| items.take(50).map(below).sum::<usize>());
+    let entries = value.entries().map_or(0, |entries| entries.take(50).map(|(_, value)| below(value)).sum::<usize>());
+    here + array + items + entries
+}
+
+#[test]
+fn whatever_is_damaged_is_an_error_or_a_value() {
+    let programs = [
+        call("torch._utils._rebuild_tensor_v2", &view("torch.FloatStorage")),
+        typed("torch.float8_e4m3fn"),
+        as_class("torch.nn.parameter.Parameter"),
+        [call("collections.deque", &[]), b"(K\x01K\x02e".to_vec()].concat(),
+        b"(K\x01im\nC\n(cm\nC\nK\x01o\x86q\x00".to_vec(),
+        b"\x8c\x01m\x8c\x01C\x93)}\x92}b".to_vec(),
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01K\x01K\x02\x86cnumpy\ndtype\n(U\x02u1K\x00K\x01tR\x89U\x02\x01\xc8tb".to_vec(),
+    ];
+    let whole = [&b"}("[..], &programs.map(|p| [text("k"), p].concat()).concat(), b"u."].concat();
+    assert!(read(&whole).is_ok());
+    // Numbers of a linear congruential generator (Knuth's MMIX).
+    let mut state = 1u64;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut values = 0;
+    for _ in 0..10_000 {
+        let mut bytes = whole.clone();
+        for _ in 0..=next(4) {
+            let (from, to) = (next(bytes.len()), next(bytes.len()));
+            match next(4) {
+                0 => bytes[from] = next(256) as u8,
+                1 => bytes.insert(from, whole[to % whole.len()]),
+                2 => drop(bytes.drain(from.min(to)..(from.min(to) + next(8)).min(bytes.len()))),
+                _ => {
+                    let part = bytes[from.min(to)..from.max(to)].to_vec();
+                    bytes.splice(to..to, part);
+                }
+            }
+            bytes.push(b'.');
+        }
+        if let Ok(pickle) = read(&bytes) {
+            assert!(pickle.length <= bytes.len());
+            values += usize::from(walk(pickle.root(), 0) > 0);
+            let _ = pickle.storages().count() + pickle.views().count();
+        }
+    }
+    assert!(values > 100, "most of the rest were errors: {values}");
+}

@@ -1,10 +1,12 @@
 //! Results for people and for programs.
 //!
-//! **Invariant.** Nothing here prints; everything returns text.
+//! **Invariant.** Nothing here prints or opens a file; everything is returned, or written to what the caller has opened.
 
+mod export_files;
 mod item_files;
 mod paper;
 
+pub use export_files::{ExportFormat, write_export, write_rest};
 pub use item_files::{ItemFormat, render_items};
 pub use paper::{compare_with_paper, compare_with_paper_json, paper_tables};
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
-use assay_pickle::{Array, Pickle, Value};
+use assay_pickle::{Array, NpyHeader, Pickle, Value};
 
 use crate::bytes::{open_zip, owned, reserved};
 use crate::raw::strided;
@@ -13,7 +13,6 @@ use crate::{Checkpoint, CheckpointError, Dtype, RawTensor, damaged, find_dict, n
 
 /// Compressed members may unpack to this much in all.
 const MAX_UNPACKED: u64 = 4 << 30;
-const MAX_HEADER: usize = 1 << 16;
 
 /// Reads all arrays of an archive.
 pub fn read_npz(archive: impl Read + Seek) -> Result<Checkpoint, CheckpointError> {
@@ -32,52 +31,17 @@ pub fn read_npz(archive: impl Read + Seek) -> Result<Checkpoint, CheckpointError
     Ok(Checkpoint { format: "npz", container: None, tensors, unread })
 }
 
-/// numpy's format 1 to 3: magic, version, length of the header, header, numbers.
 fn read_npy(file: &mut impl Read, left: &mut u64) -> Result<Result<RawTensor, Unread>, String> {
-    let mut exact = |n: usize| -> Result<Vec<u8>, String> {
-        let mut bytes = Vec::new();
-        file.by_ref().take(n as u64).read_to_end(&mut bytes).map_err(|e| format!("cannot be unpacked: {e}"))?;
-        if bytes.len() == n { Ok(bytes) } else { Err("ends early".to_owned()) }
-    };
-    let start = exact(8)?;
-    if !start.starts_with(b"\x93NUMPY") {
-        return Err("is not in numpy's format".to_owned());
-    }
-    let length = match start[6] {
-        1 => usize::from(u16::from_le_bytes(exact(2)?.try_into().expect("two bytes"))),
-        _ => u32::from_le_bytes(exact(4)?.try_into().expect("four bytes")) as usize,
-    };
-    if length > MAX_HEADER {
-        return Err("has a header that is too long".to_owned());
-    }
-    let header = String::from_utf8(exact(length)?).map_err(|_| "has a damaged header".to_owned())?;
-    let header = Header::parse(&header).ok_or_else(|| format!("has a header that is not read: {}", header.trim()))?;
-    let Some(dtype) = dtype(&header.dtype) else { return Ok(Err(Unread::of_type(&header.dtype))) };
+    let header = NpyHeader::read(file)?;
+    let Some(dtype) = dtype(&header.descr) else { return Ok(Err(Unread::of_type(&header.descr))) };
     let size = byte_count(&header.shape, dtype)?;
     *left = left.checked_sub(size as u64).ok_or("is too large")?;
-    from_array(dtype, &header.shape, header.is_fortran, exact(size)?.into()).map(Ok)
-}
-
-struct Header {
-    dtype: String,
-    is_fortran: bool,
-    shape: Vec<usize>,
-}
-
-impl Header {
-    /// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`
-    fn parse(text: &str) -> Option<Self> {
-        let after = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
-        let dtype = after("descr")?.strip_prefix('\'')?.split_once('\'')?.0.to_owned();
-        let is_fortran = match after("fortran_order")? {
-            rest if rest.starts_with("True") => true,
-            rest if rest.starts_with("False") => false,
-            _ => return None,
-        };
-        let shape = after("shape")?.strip_prefix('(')?.split_once(')')?.0;
-        let numbers = shape.split(',').map(str::trim).filter(|n| !n.is_empty());
-        Some(Self { dtype, is_fortran, shape: numbers.map(|n| n.parse().ok()).collect::<Option<_>>()? })
+    let mut bytes = Vec::new();
+    file.take(size as u64).read_to_end(&mut bytes).map_err(|e| format!("cannot be unpacked: {e}"))?;
+    if bytes.len() != size {
+        return Err("ends early".to_owned());
     }
+    from_array(dtype, &header.shape, header.is_fortran, bytes.into()).map(Ok)
 }
 
 /// The type of numbers that numpy calls `name`.

@@ -248,8 +248,9 @@ impl Checkpoint {
         let read = match &*bytes.head(HEAD)? {
             [] => Err(CheckpointError::NotACheckpoint("empty".to_owned())),
             [b'P', b'K', 3, 4, ..] => torch::read_zip(bytes, container),
-            [0x80, 1..=5, ..] => torch::read_pickles(bytes, container),
+            // Before pickles: the length that a safetensors file begins with may be 0x280, which is how a pickle begins.
             head if safetensors_file::looks_like(head) => safetensors_file::read(bytes, container),
+            [0x80, 1..=5, ..] => torch::read_pickles(bytes, container),
             head => {
                 let end = bytes.read(bytes.len() - bytes.len().min(HEAD), bytes.len().min(HEAD))?;
                 if !tensorflow::is_index(&end) {

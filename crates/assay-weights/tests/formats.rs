@@ -213,3 +213,34 @@ fn large_files_are_read_in_part() {
     assert!(open("w", b"nothing that is known", 1 << 33).contains("not a weights file"));
     assert!(open("w", &header(tensor), (64 << 30) + 1).contains("it is refused as too large"));
 }
+
+/// What Lightning keeps beside the weights (`tests/reference/torch_objects.py`): objects of many libraries, stepped over.
+#[test]
+fn objects_of_other_libraries_are_in_nobodys_way() {
+    let read = |name: &str, container| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/checkpoints").join(name);
+        Checkpoint::open(&path, container).unwrap()
+    };
+    let plain = read("flat.pth", None).tensors;
+    for (name, unread) in [("objects.ckpt", &["loss", "queue"][..]), ("objects_legacy.ckpt", &["loss"])] {
+        let checkpoint = read(name, None);
+        assert_eq!(checkpoint.container.as_deref(), Some("state_dict"), "{name}");
+        assert_eq!(checkpoint.unread.keys().collect::<Vec<_>>(), unread, "{name}");
+        assert_eq!(checkpoint.tensors.len(), 24, "{name}");
+        for (key, tensor) in checkpoint.tensors {
+            assert_eq!(tensor.to_f32(), plain[key.strip_prefix("model.").unwrap()].to_f32(), "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn a_header_as_long_as_a_pickle_begins_is_a_header() {
+    // 0x280 bytes: the file begins with 80 02, as a pickle of protocol 2.
+    let mut header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_vec();
+    header.resize(0x280, b' ');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend(1.5f32.to_le_bytes());
+    let read = Checkpoint::from_bytes(&bytes, None).unwrap();
+    assert_eq!((read.format, read.tensors["a"].to_f32()), ("safetensors", vec![1.5]));
+}

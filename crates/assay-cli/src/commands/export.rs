@@ -3,14 +3,15 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use assay_config::{nearest, printable};
-use assay_lab::{Cell, WeightsArtifact};
+use assay_lab::{Cell, Exported, WeightsArtifact};
 use assay_report::{ItemFormat, render_items};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::ExperimentArguments;
+use super::export_tables::{ExportCell, ExportFeatures};
 use crate::{CliError, Exit, environment};
 
-/// Writes results item by item, or trained weights, for other programs.
+/// Writes results item by item, features, predictions, probes or trained weights, for other programs.
 #[derive(Args)]
 pub struct Export {
     #[command(subcommand)]
@@ -23,11 +24,18 @@ enum What {
     Results(ExportResults),
     /// Writes the weights that a model was trained to as a safetensors file; `assay export FILE MODEL TO` is the same.
     Weights(ExportWeights),
+    /// Writes the features of a model on a task: a row for each image with its class, split and name.
+    Features(ExportFeatures),
+    /// Writes what a protocol predicts for each image: scores, probabilities, and the right and the predicted class.
+    Predictions(ExportCell),
+    /// Writes the linear classifier that a protocol fits: weights W and biases b, so that logits are W x + b.
+    Probe(ExportCell),
 }
 
 impl Export {
     /// Words that may follow `export`; anything else is the experiment of `export weights`.
-    pub const WORDS: [&'static str; 5] = ["results", "weights", "help", "--help", "-h"];
+    pub const WORDS: [&'static str; 8] =
+        ["results", "weights", "features", "predictions", "probe", "help", "--help", "-h"];
 }
 
 #[derive(Args)]
@@ -68,6 +76,9 @@ impl Export {
         match self.what {
             What::Results(results) => results.run(),
             What::Weights(weights) => weights.run(),
+            What::Features(features) => features.run(),
+            What::Predictions(cell) => cell.run(Exported::Predictions),
+            What::Probe(cell) => cell.run(Exported::Probe),
         }
     }
 }

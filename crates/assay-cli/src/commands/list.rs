@@ -38,7 +38,7 @@ fn text(described: &[Described]) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        paragraph(&mut text, &format!("{}: ", place[0].place), 4, &place[0].place_doc);
+        paragraph(&mut text, "", 4, &format!("{}: {}", place[0].place, place[0].place_doc));
         let column = column(place.iter().map(|d| d.name.as_str()));
         for (i, item) in place.iter().enumerate() {
             let mut indent = 2;

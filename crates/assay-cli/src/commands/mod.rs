@@ -3,6 +3,7 @@
 mod data;
 mod doctor;
 mod export;
+mod export_tables;
 mod gc;
 mod list;
 mod paper;
@@ -25,7 +26,7 @@ use clap::{Args, CommandFactory, Subcommand, ValueEnum};
 use crate::{CliError, Exit, environment};
 
 /// See [`export::Export::WORDS`].
-pub const EXPORT_WORDS: [&str; 5] = export::Export::WORDS;
+pub const EXPORT_WORDS: [&str; 8] = export::Export::WORDS;
 
 /// Command of the program.
 #[derive(Subcommand)]

@@ -13,4 +13,6 @@ mod web_dataset;
 pub use arrow_file::arrow_dataset;
 pub use csv_file::{CsvColumns, csv_table};
 pub use parquet_file::{TableColumns, parquet_table};
+pub(crate) use parquet_file::{guarded, open as open_parquet};
+pub(crate) use records::BoundedRecords;
 pub use web_dataset::{WebColumns, shard_paths, web_dataset};

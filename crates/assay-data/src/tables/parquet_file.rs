@@ -193,11 +193,11 @@ fn check_configurations(names: &[String]) -> anyhow::Result<()> {
 }
 
 /// Runs a reader of hostile bytes; a panic of the library is an error about the file.
-fn guarded<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(crate) fn guarded<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| bail!("the Parquet file is damaged"))
 }
 
-fn open(path: &Path) -> anyhow::Result<SerializedFileReader<File>> {
+pub(crate) fn open(path: &Path) -> anyhow::Result<SerializedFileReader<File>> {
     let reader =
         SerializedFileReader::new(open_regular(path)?).context("it is not a Parquet file, or a damaged one")?;
     let mut columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns());

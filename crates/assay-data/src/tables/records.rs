@@ -8,7 +8,7 @@ pub(super) const MAX_RECORD_BYTES: usize = 16 << 20;
 const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// Passes on what it reads, and counts the bytes of each record by the rules that the parser has for quotes.
-pub(super) struct BoundedRecords<R> {
+pub(crate) struct BoundedRecords<R> {
     source: R,
     delimiter: u8,
     place: Place,

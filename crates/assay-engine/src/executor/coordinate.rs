@@ -8,7 +8,7 @@ use super::Skipped;
 use super::budget::{Budget, Grant};
 use super::make::Done;
 use super::{Failure, Run, Summary};
-use crate::plan::{Lists, Node};
+use crate::plan::Node;
 use crate::{Event, StepKey};
 
 /// How a step stands in a run.
@@ -36,8 +36,6 @@ const POLL: Duration = Duration::from_millis(50);
 
 pub(super) struct Coordinator<'c, 'r, W> {
     run: &'c Run<'r, W>,
-    /// For each step, those that wait for it.
-    users: Lists,
     state: Vec<State>,
     budget: Budget,
     grants: HashMap<usize, Grant>,
@@ -63,7 +61,6 @@ impl<'c, 'r, W: Sync> Coordinator<'c, 'r, W> {
         };
         Self {
             run,
-            users: run.plan.users(),
             state: (0..run.plan.len()).map(of).collect(),
             budget,
             grants: HashMap::new(),
@@ -180,7 +177,7 @@ impl<'c, 'r, W: Sync> Coordinator<'c, 'r, W> {
 
     fn complete(&mut self, at: usize) {
         self.state[at] = State::Present;
-        let users: Vec<usize> = self.users.of(at).collect();
+        let users: Vec<usize> = self.run.plan.users_of(at).collect();
         for user in users {
             if let State::Waiting(inputs) = self.state[user] {
                 self.state[user] = State::Waiting(inputs - 1);
@@ -219,7 +216,7 @@ impl<'c, 'r, W: Sync> Coordinator<'c, 'r, W> {
         let was_present = self.state[at] == State::Present;
         self.state[at] = State::Waiting(1);
         if was_present {
-            let users: Vec<usize> = self.users.of(at).collect();
+            let users: Vec<usize> = self.run.plan.users_of(at).collect();
             users.into_iter().for_each(|user| self.hold_back(user));
         }
         let inputs: Vec<usize> = self.run.plan.inputs_of(at).collect();
@@ -268,14 +265,14 @@ impl<'c, 'r, W: Sync> Coordinator<'c, 'r, W> {
     }
 
     fn lose_users(&mut self, at: usize, because: &str) {
-        let mut stack: Vec<usize> = self.users.of(at).collect();
+        let mut stack: Vec<usize> = self.run.plan.users_of(at).collect();
         while let Some(user) = stack.pop() {
             if matches!(self.state[user], State::Waiting(_)) {
                 self.state[user] = State::Lost;
                 let (label, key) = (self.node(user).label.clone(), self.node(user).key);
                 self.summary.skipped.push(Skipped { key, because: because.to_owned() });
                 self.run.tell(&Event::Skipped { label, key, because: because.to_owned() });
-                stack.extend(self.users.of(user));
+                stack.extend(self.run.plan.users_of(user));
             }
         }
     }

@@ -86,6 +86,9 @@ pub struct Summary {
     pub cancelled: bool,
 }
 
+/// Told of each wanted result: the key of its step, the bytes of its headline, and its warnings.
+pub type Found<'a> = dyn Fn(StepKey, &[u8], &[StepWarning]) + Sync + 'a;
+
 /// Runs a plan against a store.
 pub struct Executor<'a, W> {
     /// What to do.
@@ -102,7 +105,7 @@ pub struct Executor<'a, W> {
     pub headline: &'static str,
     /// Is shown every wanted result that is in the store already and whole, by its key, its headline and its warnings, so
     /// that nobody need read it again; called from several threads.
-    pub found: &'a (dyn Fn(StepKey, &[u8], &[StepWarning]) + Sync),
+    pub found: &'a Found<'a>,
     /// How to stop.
     pub cancel: &'a CancelToken,
 }
@@ -116,7 +119,7 @@ struct Run<'r, W> {
     cancel: &'r CancelToken,
     listener: &'r (dyn Fn(&Event) + Sync),
     headline: &'static str,
-    found: &'r (dyn Fn(StepKey, &[u8], &[StepWarning]) + Sync),
+    found: &'r Found<'r>,
     /// Warnings that have been told: each is told once in a run, however many results it came with.
     told: Mutex<BTreeSet<StepWarning>>,
     /// Digests of artifacts, as far as they were looked at.

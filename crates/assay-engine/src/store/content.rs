@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{CONTENT, Store, plain};
 use crate::recipe::{content_digest, parameters_digest, references};
@@ -24,7 +24,7 @@ pub(super) struct Records {
 
 impl Records {
     /// Reads what has been added since.
-    fn refresh(&mut self, path: &PathBuf) -> io::Result<()> {
+    fn refresh(&mut self, path: &Path) -> io::Result<()> {
         let mut file = match plain::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 *self = Self::default();

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -88,7 +88,9 @@ impl Store {
             let Ok(file) = plain::open(&path) else { continue };
             match file.try_lock_shared() {
                 Err(TryLockError::WouldBlock) => {
-                    let bytes = plain::read(&path).with_context(|| format!("reading {}", path.display()))?;
+                    // Of the file that is open: a run that ends meanwhile removes its name.
+                    let mut bytes = Vec::new();
+                    (&file).read_to_end(&mut bytes).with_context(|| format!("reading {}", path.display()))?;
                     needed.extend(bytes.as_chunks::<32>().0.iter().map(|key| StepKey(Digest::from_bytes(*key))));
                 }
                 _ => dead.push(path),

@@ -5,6 +5,7 @@
 mod called;
 mod data_report;
 mod declared;
+mod embeddings;
 mod inspect;
 mod labelled;
 mod model_config;
@@ -14,6 +15,7 @@ mod weights;
 
 pub use data_report::{DataReport, check_data};
 pub use declared::Declared;
+pub use embeddings::ClassEmbeddings;
 pub use inspect::{ChoiceReport, GuessReport, TensorReport, WeightsReport, convert_weights, inspect_weights};
 pub use labelled::{LabelledImages, Labels};
 pub use pictures::Pictures;

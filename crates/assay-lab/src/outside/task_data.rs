@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use assay_data::{Digests, Doubts, HubCache, Label, Manifest, Presence, Sample, Split, doubts, shards};
+use assay_data::{Digests, Doubts, HubCache, ImageSource, Label, Manifest, Presence, Sample, Split, doubts, shards};
 use assay_engine::{Digest, External, ExternalSource, Facts, FramedHasher, InputChanged, Stamp, Stamped};
 
 use super::Pictures;
@@ -167,6 +167,10 @@ fn cut(manifest: &Manifest, digests: &FactDigests<'_>) -> Vec<(External<ShardIma
         let mut hasher = FramedHasher::new("images");
         piece.iter().for_each(|s| {
             hasher.field(s.digest.as_bytes());
+            // What is named by its id is not what it is named by.
+            if let ImageSource::Row { digest, .. } = &s.source {
+                hasher.field(digest.as_bytes());
+            }
         });
         let stamped = digests.stamped(piece.iter().filter_map(|s| s.source.file()));
         let samples = piece.iter().map(|s| (*s).clone()).collect();
@@ -300,7 +304,7 @@ fn name_of(sample: &Sample) -> String {
 
 #[cfg(test)]
 mod tests {
-    use assay_data::{Color, ImageSource, ImageSpec, Resize, Size, Targets};
+    use assay_data::{Color, ImageSpec, Resize, Size, Targets};
 
     use super::*;
 

@@ -11,7 +11,7 @@ use assay_nn::{Backbone, FeaturePoint, InputSpec};
 use super::inputs::Ready;
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{CheckpointPlace, LabelledImages, ShardImages, TaskData};
-use crate::results::{Evaluation, ExhibitSource};
+use crate::results::{Evaluation, ExhibitSource, ProbeSource};
 use crate::spec::{Cell, Metric};
 use crate::steps::{Arithmetic, Features, LabStep, Names, Runtime, WeightsRecipe, WrittenIn};
 
@@ -24,6 +24,19 @@ pub(crate) trait Protocol {
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError>;
 }
 
+/// What a protocol leaves beside an evaluation.
+#[derive(Default)]
+pub(crate) struct CellParts {
+    /// Exhibits that its steps have of their own.
+    pub exhibits: Vec<ExhibitSource>,
+    /// The linear classifier that it fits.
+    pub probe: Option<ProbeSource>,
+    /// Warnings that stay with the result.
+    pub warnings: Vec<String>,
+    /// Notes for whoever looks at the plan.
+    pub notes: Vec<String>,
+}
+
 /// Plan of one evaluation, which a protocol asks for features, labels and weights. What it does not ask for is not
 /// planned.
 pub(crate) struct CellPlan<'p, 'a> {
@@ -31,18 +44,20 @@ pub(crate) struct CellPlan<'p, 'a> {
     cell: &'p Cell,
     data: Arc<TaskData>,
     exhibits: Vec<ExhibitSource>,
+    probe: Option<ProbeSource>,
     warnings: Vec<String>,
     notes: Vec<String>,
 }
 
 impl<'p, 'a> CellPlan<'p, 'a> {
     pub fn new(planner: &'p mut Planner<'a>, cell: &'p Cell, data: Arc<TaskData>) -> Self {
-        Self { planner, cell, data, exhibits: Vec::new(), warnings: Vec::new(), notes: Vec::new() }
+        Self { planner, cell, data, exhibits: Vec::new(), probe: None, warnings: Vec::new(), notes: Vec::new() }
     }
 
-    /// The exhibits that steps of the protocol have of their own, its warnings and its notes.
-    pub fn into_parts(self) -> (Vec<ExhibitSource>, Vec<String>, Vec<String>) {
-        (self.exhibits, self.warnings, self.notes)
+    /// What the protocol leaves beside the evaluation.
+    pub fn into_parts(self) -> CellParts {
+        let Self { exhibits, probe, warnings, notes, .. } = self;
+        CellParts { exhibits, probe, warnings, notes }
     }
 
     /// Warns of what the protocol does on this task: now, and with the result. The same for every model is told once.
@@ -100,8 +115,11 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     }
 
     /// The preparation of the task's images.
-    pub fn image(&self) -> ImageSpec {
-        self.planner.experiment.tasks[&self.cell.task].image()
+    pub fn image(&self) -> Result<ImageSpec, PlanError> {
+        let image = self.planner.experiment.tasks[&self.cell.task].image();
+        image.ok_or_else(|| {
+            self.task_error(format!("{:?} is for images, and the task has features", self.cell.protocol))
+        })
     }
 
     /// Some samples, by index, with their labels and nothing of the others; their classes are all among `classes`.
@@ -141,7 +159,8 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     /// The network of the model, the way from pixels to its input, and the point where its features are taken. The task's images
     /// are of a size that it can take.
     pub fn network(&mut self) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
-        self.planner.network(self.written())
+        let image = self.image()?;
+        self.planner.network(self.written(), &image)
     }
 
     /// Arithmetic of training.
@@ -196,6 +215,15 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         }
     }
 
+    /// The name of a step that is the same for every model; with the model where models have samples of their own.
+    pub fn shared_label(&self, step: &str) -> String {
+        let Cell { model, task, protocol } = self.cell;
+        match self.planner.experiment.data_name(task, model) == *task {
+            true => format!("{step}/{task}/{protocol}"),
+            false => format!("{step}/{model}/{task}/{protocol}"),
+        }
+    }
+
     /// Refuses a task with test images of a class that has no image to learn from; indices of samples.
     pub fn expect_learnt(&self, train: &[u32], test: &[u32]) -> Result<(), PlanError> {
         let manifest = self.data();
@@ -220,7 +248,7 @@ impl<'p, 'a> CellPlan<'p, 'a> {
         &mut self,
         plan: impl FnOnce(&mut Self) -> Result<Output<T>, PlanError>,
     ) -> Result<Output<T>, PlanError> {
-        let name = (self.cell.task.clone(), self.cell.protocol.clone());
+        let name = (self.cell.task.clone(), self.cell.protocol.clone(), self.data.digest);
         if let Some(known) = self.planner.shared.get(&name).and_then(|known| known.downcast_ref()) {
             return Ok(*known);
         }
@@ -277,6 +305,12 @@ impl<'p, 'a> CellPlan<'p, 'a> {
     /// Names an exhibit among the files of a step as one of this evaluation.
     pub fn exhibit<T>(&mut self, of: &Output<T>, file: &'static str) {
         self.exhibits.push(ExhibitSource { kind: of.kind(), key: of.key(), file });
+    }
+
+    /// Names the file of a step with a linear classifier of features: arrays `weight` (K × D) and `bias` (K).
+    pub fn probe<T>(&mut self, of: &Output<T>, file: &'static str, classes: &[u32], normalize: bool) {
+        let file = ExhibitSource { kind: of.kind(), key: of.key(), file };
+        self.probe = Some(ProbeSource { file, classes: classes.to_vec(), normalize });
     }
 
     /// The protocol does not fit the task.

@@ -11,14 +11,15 @@ use assay_nn::{Backbone, Checkpoint, FeaturePoint, ImageSize, InputSpec, Unsaid}
 
 use super::{PRECISION, PlanError, Planner};
 use crate::outside::{FileFacts, LabelledImages, TaskData, audit};
-use crate::spec::{FileWeights, HubWeights, Method, ModelSpec, TrainedWeights, Weights};
+use crate::spec::{Cell, FileWeights, HubWeights, Method, ModelSpec, TrainedWeights, Weights};
 use crate::steps::{
-    Arithmetic, ExtractShard, Features, ModelRecipe, Names, TrainBackbone, TrainRecipe, WeightsArtifact, WeightsRecipe,
-    WrittenIn,
+    Arithmetic, ExtractShard, Features, ModelRecipe, Names, ReadFeatures, TrainBackbone, TrainRecipe, WeightsArtifact,
+    WeightsRecipe, WrittenIn,
 };
 
 /// Weights of a model, ready to be named in recipes.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "one a model")]
 pub(super) enum Ready {
     None,
     Random(u64),
@@ -39,19 +40,41 @@ impl From<Ready> for WeightsRecipe {
 }
 
 impl Planner<'_> {
-    /// The samples of a task.
-    pub(super) fn task_data(&mut self, name: &str) -> Result<Arc<TaskData>, PlanError> {
+    /// Refuses features without a model that takes them, and a model that takes features without them.
+    pub(super) fn fits_features(&self, cell: &Cell) -> Result<(), PlanError> {
+        let Cell { model, task, .. } = cell;
+        let names = Names { model, task, ..Names::default() };
+        let has_features = self.experiment.tasks[task].dataset.features().is_some();
+        let (at, message) = match (self.experiment.is_given(model), has_features) {
+            (true, false) => {
+                (WrittenIn::Backbone, format!("model {model:?} is `Given`, and task {task:?} has images, no features"))
+            }
+            (false, true) => (
+                WrittenIn::Dataset,
+                format!("task {task:?} has features, no images, and model {model:?} is not `Given`"),
+            ),
+            _ => return Ok(()),
+        };
+        let help = "leave the pair out with `exclude`";
+        Err(PlanError::impossible(names.path(at), message, Some(help.to_owned())))
+    }
+
+    /// The samples of a task, as a model has them.
+    pub(super) fn task_data(&mut self, task_name: &str, model: &str) -> Result<Arc<TaskData>, PlanError> {
+        let name = &self.experiment.data_name(task_name, model);
         if let Some(data) = self.tasks.get(name) {
             return Ok(Arc::clone(data));
         }
-        let task = &self.experiment.tasks[name];
+        let mut task = self.experiment.tasks[task_name].clone();
+        task.dataset = task.dataset.for_model(model);
+        let task = &task;
         let same = format!("{:?} {:?} {:?} {:?}", task.dataset, task.classes, task.subset, task.on_bad_image);
         if let Some(known) = self.data.get(&same) {
             let known = known.clone();
             self.tasks.extend(known.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
             return known;
         }
-        let at = Names { task: name, ..Names::default() }.path(WrittenIn::Dataset);
+        let at = Names { task: task_name, ..Names::default() }.path(WrittenIn::Dataset);
         let loaded = match self.experiment.missing_of("tasks", name) {
             Some(missing) => Err(PlanError::unavailable(at, missing)),
             None => TaskData::load(task, self.facts, &self.experiment.hub)
@@ -59,8 +82,8 @@ impl Planner<'_> {
                 .map_err(|error| PlanError::unavailable(at, format!("{error:#}"))),
         };
         if let Ok(data) = &loaded {
-            self.warnings.extend(data.warnings().iter().map(|warning| format!("task {name:?}: {warning}")));
-            self.notes.extend(data.manifest.origin.iter().map(|origin| format!("task {name:?}: {origin}")));
+            self.warnings.extend(data.warnings().iter().map(|warning| format!("task {task_name:?}: {warning}")));
+            self.notes.extend(data.manifest.origin.iter().map(|origin| format!("task {task_name:?}: {origin}")));
         }
         self.tasks.extend(loaded.as_ref().ok().map(|data| (name.to_owned(), Arc::clone(data))));
         self.data.insert(same, loaded.clone());
@@ -86,25 +109,25 @@ impl Planner<'_> {
         Ok(match &model.weights {
             None => Ready::None,
             Some(Weights::Random { seed }) => Ready::Random(*seed),
-            Some(Weights::File(file)) => self.from_file(name, file, &format!("{at}.path"))?,
+            Some(Weights::File(file)) => self.find_in_file(name, file, &format!("{at}.path"))?,
             Some(Weights::Hub(weights)) => {
                 let at = format!("{at}.repo");
                 let path = in_hub(&self.experiment.hub, weights)
                     .map_err(|error| PlanError::unavailable(&at, format!("{error:#}")))?;
-                self.from_file(name, &weights.at(path), &at)?
+                self.find_in_file(name, &weights.at(path), &at)?
             }
             Some(Weights::TorchHub(weights)) => {
                 let at = format!("{at}.file");
                 let path = in_torch_hub(self.experiment.torch_hub.as_deref(), &weights.file)
                     .map_err(|message| PlanError::unavailable(&at, message))?;
-                self.from_file(name, &weights.at(path), &at)?
+                self.find_in_file(name, &weights.at(path), &at)?
             }
             Some(Weights::Trained(trained)) => Ready::Trained(self.train(name, model, trained)?),
         })
     }
 
     /// The weights of a model from a file that is there; `at` is where it is written.
-    fn from_file(&mut self, name: &str, file: &FileWeights, at: &str) -> Result<Ready, PlanError> {
+    fn find_in_file(&mut self, name: &str, file: &FileWeights, at: &str) -> Result<Ready, PlanError> {
         let model = &self.experiment.models[name];
         let facts = audit(file, &model.backbone, self.facts)
             .map_err(|problem| PlanError::wrong(at, problem.message, problem.help))?;
@@ -172,8 +195,12 @@ impl Planner<'_> {
     ) -> Result<Output<WeightsArtifact>, PlanError> {
         let names = Names { model: name, task: &trained.on, ..Names::default() };
         let at = names.path(WrittenIn::Weights);
-        let data = self.task_data(&trained.on)?;
-        let image = self.experiment.tasks[&trained.on].image();
+        let image = self.experiment.tasks[&trained.on].image().ok_or_else(|| {
+            let message =
+                format!("model {name:?} cannot be trained on {:?}, which has features and no images", trained.on);
+            PlanError::wrong(format!("{at}.on"), message, None)
+        })?;
+        let data = self.task_data(&trained.on, name)?;
         fits(model, &image).map_err(|message| {
             let message = format!("model {name:?} cannot be trained on {:?}: {message}", trained.on);
             PlanError::wrong(format!("{at}.on"), message, None)
@@ -230,29 +257,25 @@ impl Planner<'_> {
     ) -> Result<Vec<Output<Features>>, PlanError> {
         let names = Names { model: model_name, task: task_name, ..Names::default() };
         let suffix = point.map_or_else(String::new, |point| format!("{point:?}"));
-        let memo = format!("{model_name}\0{task_name}\0{suffix}");
+        let memo = (model_name.to_owned(), task_name.to_owned(), suffix);
         let known = self.features.get(&memo);
         if let Some(outputs) = known.and_then(|known| pieces.iter().map(|piece| known[*piece as usize]).collect()) {
             return Ok(outputs);
         }
-        let (model, image) = (self.model(names, point)?, self.experiment.tasks[task_name].image());
+        let model = match self.experiment.tasks[task_name].image() {
+            Some(image) => Some((self.model(names, &image, point)?, image)),
+            None if point.is_some() => {
+                let message = format!("task {task_name:?} has features, and no layers to take others from");
+                return Err(PlanError::impossible(names.path(WrittenIn::Dataset), message, None));
+            }
+            None => None,
+        };
         let mut known = self.features.remove(&memo).unwrap_or_else(|| vec![None; data.shards.len()]);
         let mut outputs = Vec::with_capacity(pieces.len());
         for piece in pieces.iter().map(|piece| *piece as usize) {
             let output = match known[piece] {
                 Some(output) => output,
-                None => {
-                    let images = data.shards[piece].clone();
-                    let step = ExtractShard {
-                        model: model.clone(),
-                        image: image.clone(),
-                        images,
-                        count: data.shard_len(piece),
-                        numeric: Arithmetic::forward(PRECISION),
-                    };
-                    *self.readers.entry(data.shards[piece].digest()).or_default() += 1;
-                    self.add(format!("features/{model_name}/{task_name}/{}", piece + 1), step, names)?
-                }
+                None => self.piece(names, data, piece, model.as_ref())?,
             };
             known[piece] = Some(output);
             outputs.push(output);
@@ -261,16 +284,43 @@ impl Planner<'_> {
         Ok(outputs)
     }
 
+    /// Features of one piece: of its images by a model, or those that were given.
+    fn piece(
+        &mut self,
+        names: Names<'_>,
+        data: &TaskData,
+        piece: usize,
+        model: Option<&(ModelRecipe, ImageSpec)>,
+    ) -> Result<Output<Features>, PlanError> {
+        let (images, count) = (data.shards[piece].clone(), data.shard_len(piece));
+        let label = format!("features/{}/{}/{}", names.model, names.task, piece + 1);
+        let Some((model, image)) = model.cloned() else {
+            return self.add(label, ReadFeatures { rows: images, count }, names);
+        };
+        *self.readers.entry(images.digest()).or_default() += 1;
+        let numeric = Arithmetic::forward(PRECISION);
+        self.add(label, ExtractShard { model, image, images, count, numeric }, names)
+    }
+
     /// The network of a model, for images of a task.
-    pub(super) fn network(&mut self, names: Names<'_>) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
-        let ModelRecipe { backbone, input, point, .. } = self.model(names, None)?;
+    pub(super) fn network(
+        &mut self,
+        names: Names<'_>,
+        image: &ImageSpec,
+    ) -> Result<(Backbone, InputSpec, FeaturePoint), PlanError> {
+        let ModelRecipe { backbone, input, point, .. } = self.model(names, image, None)?;
         Ok((backbone, input, point))
     }
 
     /// A model as far as it matters to its features of the images of a task.
-    fn model(&mut self, names: Names<'_>, point: Option<&FeaturePoint>) -> Result<ModelRecipe, PlanError> {
-        let (model, task) = (&self.experiment.models[names.model], &self.experiment.tasks[names.task]);
-        fits(model, &task.image()).map_err(|message| {
+    fn model(
+        &mut self,
+        names: Names<'_>,
+        image: &ImageSpec,
+        point: Option<&FeaturePoint>,
+    ) -> Result<ModelRecipe, PlanError> {
+        let model = &self.experiment.models[names.model];
+        fits(model, image).map_err(|message| {
             PlanError::impossible(
                 names.path(WrittenIn::Image),
                 format!("model {:?} cannot be used on task {:?}: {message}", names.model, names.task),
@@ -280,7 +330,7 @@ impl Planner<'_> {
         let weights = self.weights(names.model)?;
         let backbone = match &weights {
             Ready::File(facts, backbone) => {
-                let doubt = model.backbone.doubt_for(&facts.origin, size_of(&task.image()));
+                let doubt = model.backbone.doubt_for(&facts.origin, size_of(image));
                 let doubt = doubt.map(|what| format!("model {:?} on task {:?}: {what}", names.model, names.task));
                 self.warnings.extend(doubt.filter(|doubt| !self.warnings.contains(doubt)));
                 backbone.clone()

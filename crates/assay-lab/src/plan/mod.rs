@@ -4,7 +4,7 @@ mod cell;
 mod error;
 mod inputs;
 
-pub(crate) use cell::{CellPlan, Protocol};
+pub(crate) use cell::{CellParts, CellPlan, Protocol};
 pub(crate) use error::{PlanError, PlanErrorKind};
 
 use std::any::Any;
@@ -23,6 +23,9 @@ use crate::steps::{Features, LabStep, Names, Runtime, WeightsArtifact};
 /// Precision of all arithmetic so far.
 const PRECISION: &str = "f32";
 
+/// Features of the pieces of a task, those that were asked for.
+pub(crate) type PiecesOfFeatures = Vec<Option<Output<Features>>>;
+
 /// Plans the evaluations of an experiment. What several of them need is remembered by name: steps with the same recipe are one
 /// step anyhow, and names save looking twice.
 pub(crate) struct Planner<'a> {
@@ -32,11 +35,12 @@ pub(crate) struct Planner<'a> {
     /// By the dataset and what is used of it, so that tasks that differ in preprocessing alone share it.
     data: HashMap<String, Result<Arc<TaskData>, PlanError>>,
     weights: HashMap<String, Result<Ready, PlanError>>,
-    features: HashMap<String, Vec<Option<Output<Features>>>>,
-    /// By the name of a task.
+    /// By the model, the task, and the point of the network where it is not the model's own.
+    features: HashMap<(String, String, String), PiecesOfFeatures>,
+    /// By [`data_name`](Experiment::data_name).
     tasks: HashMap<String, Arc<TaskData>>,
-    /// Steps that are the same for every model, by task and protocol.
-    shared: HashMap<(String, String), Box<dyn Any>>,
+    /// Steps that are the same for every model, by task, protocol and samples.
+    shared: HashMap<(String, String, Digest), Box<dyn Any>>,
     /// Number of steps that read the images of a shard.
     readers: HashMap<Digest, u32>,
     /// Places where steps are written, by their kind and the names that matter to it.
@@ -56,8 +60,10 @@ pub(crate) struct Finished {
     pub plan: Plan<Runtime>,
     /// Weights that are trained, by the name of their model.
     pub trained: Vec<(String, Output<WeightsArtifact>)>,
-    /// The samples of every task that was looked at, by name.
-    pub tasks: HashMap<String, Arc<TaskData>>,
+    /// The samples of every evaluation.
+    pub data: HashMap<Cell, Arc<TaskData>>,
+    /// The features of every model on every task, in the order of the pieces; absent where no protocol asks for a piece.
+    pub features: HashMap<(String, String), PiecesOfFeatures>,
     /// Digests of shards whose images several steps read.
     pub shared_images: HashSet<Digest>,
     /// Warnings for a person.
@@ -130,13 +136,14 @@ impl<'a> Planner<'a> {
 
     /// Plans one evaluation. With `available`, what cannot be evaluated is left out; else it is a problem of the experiment.
     pub fn cell(&mut self, cell: &Cell, protocol: &dyn Protocol, available: bool) -> Option<PlannedCell> {
-        let (mut exhibits, mut own, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        let planned = self.task_data(&cell.task).and_then(|data| {
-            let mut one = CellPlan::new(self, cell, data);
-            let output = protocol.plan(&mut one)?;
-            (exhibits, own, notes) = one.into_parts();
-            Ok(output)
-        });
+        let mut parts = CellParts::default();
+        let planned =
+            self.fits_features(cell).and_then(|()| self.task_data(&cell.task, &cell.model)).and_then(|data| {
+                let mut one = CellPlan::new(self, cell, data);
+                let output = protocol.plan(&mut one)?;
+                parts = one.into_parts();
+                Ok(output)
+            });
         let evaluation = match planned {
             Ok(output) => Ok(output),
             Err(error) if available && error.kind == PlanErrorKind::Unavailable => {
@@ -150,6 +157,7 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
+        let CellParts { exhibits, probe, warnings: mut own, notes } = parts;
         own.extend(self.trained_on_tested(cell));
         for (told, of_cell) in [(&mut self.warnings, &own), (&mut self.notes, &notes)] {
             for one in of_cell {
@@ -160,7 +168,7 @@ impl<'a> Planner<'a> {
         }
         let warnings = self.warnings_of(cell, own);
         let notes = self.model_notes.get(&cell.model).cloned().unwrap_or_default();
-        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, warnings, notes })
+        Some(PlannedCell { cell: cell.clone(), evaluation, exhibits, probe, warnings, notes })
     }
 
     /// Ends planning: `cells` are what is wanted.
@@ -176,14 +184,14 @@ impl<'a> Planner<'a> {
         let mut trained: Vec<_> = self.weights.into_iter().filter_map(of).collect();
         trained.sort_by(|a, b| a.0.cmp(&b.0));
         let shared_images = self.readers.into_iter().filter(|(_, count)| *count > 1).map(|(shard, _)| shard).collect();
-        Finished {
-            plan: self.plan,
-            trained,
-            tasks: self.tasks,
-            shared_images,
-            warnings: self.warnings,
-            notes: self.notes,
-        }
+        let of = |cell: &PlannedCell| {
+            let data = self.tasks.get(&self.experiment.data_name(&cell.cell.task, &cell.cell.model))?;
+            Some((cell.cell.clone(), Arc::clone(data)))
+        };
+        let data = cells.iter().filter_map(of).collect();
+        let features = self.features.into_iter().filter(|((.., point), _)| point.is_empty());
+        let features = features.map(|((model, task, _), pieces)| ((model, task), pieces)).collect();
+        Finished { plan: self.plan, trained, data, features, shared_images, warnings: self.warnings, notes: self.notes }
     }
 
     fn add<S: LabStep>(&mut self, label: String, step: S, names: Names<'_>) -> Result<Output<S::Output>, PlanError> {

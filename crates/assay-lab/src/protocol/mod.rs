@@ -9,6 +9,7 @@ mod linear;
 mod round_trips;
 #[cfg(test)]
 mod toy;
+mod zero_shot;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,6 +34,8 @@ pub enum ProtocolSpec {
     /// The checkpoint's own classifier: accuracy of the last layer that came with the weights, which shows that weights
     /// and preprocessing are right.
     Classifier(classifier::Classifier),
+    /// Zero-shot classification: accuracy of the nearest class embedding, such as that of the name of a class.
+    ZeroShot(zero_shot::ZeroShot),
 }
 
 impl ProtocolSpec {
@@ -43,6 +46,7 @@ impl ProtocolSpec {
             Self::Linear(protocol) => protocol,
             Self::Finetune(protocol) => protocol,
             Self::Classifier(protocol) => protocol,
+            Self::ZeroShot(protocol) => protocol,
         }
     }
 

@@ -19,7 +19,7 @@ use super::linear::{Candidates, Choice, FittedProbe};
 use crate::outside::Labels;
 use crate::results::{
     Confusion, Evaluation, Exhibit, GridCurve, GridPoint, Interval, IntervalMethod, Items, Measure, PerItem,
-    Predictions, SolverReport,
+    Predictions, ScoreKind, SolverReport,
 };
 use crate::steps::{Features, WeightsArtifact};
 
@@ -113,8 +113,18 @@ fn labels(n: usize, k: usize) -> impl Strategy<Value = Labels> {
 
 fn predictions() -> impl Strategy<Value = Predictions> {
     (1..5usize, 1..4usize).prop_flat_map(|(n, k)| {
-        (vec(any::<[u8; 32]>(), n), labels(n, k), vec(any::<u32>(), k), vec(float(), n * k))
-            .prop_map(|(images, labels, classes, logits)| Predictions { images, labels, classes, logits })
+        let kind = prop_oneof![Just(ScoreKind::Logits), Just(ScoreKind::Votes)];
+        let predicted = option::of(vec(0..k as u32, n));
+        (vec(any::<[u8; 32]>(), n), labels(n, k), vec(any::<u32>(), k), kind, vec(float(), n * k), predicted).prop_map(
+            |(images, labels, classes, kind, scores, predicted)| Predictions {
+                images,
+                labels,
+                classes,
+                kind,
+                scores,
+                predicted,
+            },
+        )
     })
 }
 
@@ -221,14 +231,24 @@ fn an_evaluation_is_made_of_numbers_and_has_its_headline() {
 
 #[test]
 fn predictions_are_judged_image_by_image() {
-    let evaluation = Evaluation::of_predictions(vec![[1; 32], [2; 32], [3; 32], [4; 32]], &[0, 1, 2, 0], &[0, 1, 1, 2]);
+    let of = |images: Vec<[u8; 32]>, predicted: &[u32], truth: &[u32]| {
+        Evaluation::of_predictions(Predictions {
+            scores: vec![0.0; 3 * images.len()],
+            images,
+            labels: Labels::Classes(truth.to_vec()),
+            classes: vec![0, 1, 2],
+            kind: ScoreKind::Votes,
+            predicted: Some(predicted.to_vec()),
+        })
+    };
+    let evaluation = of(vec![[1; 32], [2; 32], [3; 32], [4; 32]], &[0, 1, 2, 0], &[0, 1, 1, 2]);
     let Evaluation { summary, per_item, exhibits } = evaluation.unwrap();
     assert_eq!(per_item.unwrap().values, [1.0, 1.0, 0.0, 0.0]);
     let Measure { value, count, interval, .. } = summary.headline();
     // 1.96 σ / √n with σ = 1/2 and n = 4.
     assert_eq!((*value, *count, interval.unwrap().half_width), (0.5, 4, 0.49));
-    assert!(exhibits.is_empty());
-    assert!(Evaluation::of_predictions(Vec::new(), &[], &[]).is_err());
+    assert!(matches!(exhibits[..], [Exhibit::Predictions(_)]));
+    assert!(of(Vec::new(), &[], &[]).is_err());
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Protocol for WholeImage {
         if samples.iter().any(|i| cell.data().samples[*i as usize].targets.boxes.is_none()) {
             return Err(cell.task_error("detection needs boxes, and the dataset has none".to_owned()));
         }
-        let find = FindObjects { images: cell.images(&samples), samples: cell.samples(&samples), image: cell.image() };
+        let find = FindObjects { images: cell.images(&samples), samples: cell.samples(&samples), image: cell.image()? };
         cell.add_evaluation(find)
     }
 }
@@ -88,7 +88,7 @@ impl Protocol for OneClass {
             return Err(cell.task_error("segmentation needs masks, and the dataset has none".to_owned()));
         }
         let step =
-            SegmentImages { images: cell.images(&samples), samples: cell.samples(&samples), image: cell.image() };
+            SegmentImages { images: cell.images(&samples), samples: cell.samples(&samples), image: cell.image()? };
         cell.add_evaluation(step)
     }
 }
@@ -264,6 +264,7 @@ mod tests {
             cell,
             evaluation: Ok(output),
             exhibits: Vec::new(),
+            probe: None,
             warnings: Vec::new(),
             notes: Vec::new(),
         };

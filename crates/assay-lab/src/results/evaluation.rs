@@ -8,7 +8,8 @@ use assay_stats::metrics::MetricId;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::exhibit::Exhibit;
+use super::exhibit::{Exhibit, Predictions};
+use crate::outside::Labels;
 use crate::steps::{Arrays, array};
 
 /// Evaluation of one model on one task by one protocol.
@@ -207,14 +208,22 @@ impl Evaluation {
         Self::new(metric, vec![measure], Some(per_item), Vec::new())
     }
 
-    /// An evaluation by predicted classes of images.
+    /// An evaluation by predicted classes of images of one class each.
     ///
     /// # Errors
-    /// When there is no image.
-    pub fn of_predictions(images: Vec<[u8; 32]>, predicted: &[u32], truth: &[u32]) -> anyhow::Result<Self> {
+    /// When there is no image, or images show several classes.
+    pub fn of_predictions(predictions: Predictions) -> anyhow::Result<Self> {
+        let (Labels::Classes(truth), Some(predicted)) = (&predictions.labels, &predictions.predicted) else {
+            anyhow::bail!("predictions of one class for each image were expected");
+        };
         ensure!(!truth.is_empty(), "there is no image to classify");
         let values = predicted.iter().zip(truth).map(|(p, t)| f64::from(u8::from(p == t))).collect();
-        Self::of_mean(MetricId::of("accuracy"), PerItem { over: Items::Images, digests: images, values })
+        let per_item = PerItem { over: Items::Images, digests: predictions.images.clone(), values };
+        let mut evaluation = Self::of_mean(MetricId::of("accuracy"), per_item)?;
+        let exhibit = Exhibit::Predictions(predictions);
+        evaluation.summary.exhibits.push(exhibit.file().to_owned());
+        evaluation.exhibits.push(exhibit);
+        Ok(evaluation)
     }
 
     /// An evaluation of these parts; the headline comes first whatever the order of `measures`.

@@ -176,8 +176,31 @@ pub struct Predictions {
     pub labels: Labels,
     /// Indices of the K classes among those of the dataset.
     pub classes: Vec<u32>,
+    /// Meaning of the scores.
+    pub kind: ScoreKind,
     /// N × K.
-    pub logits: Vec<f32>,
+    pub scores: Vec<f32>,
+    /// N classes that are predicted, counted among `classes`; absent where they are those of the greatest scores.
+    pub predicted: Option<Vec<u32>>,
+}
+
+/// Meaning of scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScoreKind {
+    /// Logits: their softmax (or, of several classes in an image, their sigmoid) are probabilities.
+    Logits,
+    /// Sums of votes: their shares are probabilities.
+    Votes,
+}
+
+impl ScoreKind {
+    /// Name of the scores in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Votes => "votes",
+        }
+    }
 }
 
 /// Pictures of one size.
@@ -276,10 +299,13 @@ impl Exhibit {
 impl Predictions {
     fn arrays(&self) -> Arrays {
         let (n, k) = (self.images.len(), self.classes.len());
-        let arrays = Arrays::new()
+        let mut arrays = Arrays::new()
             .with("images", Dtype::U8, &[n, 32], self.images.iter().copied())
             .with("classes", Dtype::U32, &[k], self.classes.iter().map(|c| c.to_le_bytes()))
-            .with("logits", Dtype::F32, &[n, k], self.logits.iter().map(|v| v.to_le_bytes()));
+            .with(self.kind.word(), Dtype::F32, &[n, k], self.scores.iter().map(|v| v.to_le_bytes()));
+        if let Some(predicted) = &self.predicted {
+            arrays = arrays.with("predicted", Dtype::U32, &[n], predicted.iter().map(|p| p.to_le_bytes()));
+        }
         match &self.labels {
             Labels::Classes(labels) => arrays.with("labels", Dtype::U32, &[n], labels.iter().map(|l| l.to_le_bytes())),
             Labels::MultiLabel(shown) => arrays.with("presence", Dtype::U8, &[n, k], shown.iter().map(|m| [*m as u8])),
@@ -288,15 +314,18 @@ impl Predictions {
 
     fn from_bytes(bytes: &[u8]) -> anyhow::Result<Self> {
         let file = SafeTensors::deserialize(bytes)?;
+        let has = |name: &str| file.tensor(name).is_ok();
         let (_, images) = array(&file, "images", |d: [u8; 32]| d)?;
         let (_, classes) = array(&file, "classes", u32::from_le_bytes)?;
-        let (shape, logits) = array(&file, "logits", f32::from_le_bytes)?;
-        ensure!(shape == [images.len(), classes.len()], "the shape of the logits does not fit");
-        let labels = match file.tensor("labels") {
-            Ok(_) => Labels::Classes(array(&file, "labels", u32::from_le_bytes)?.1),
-            Err(_) => Labels::MultiLabel(array(&file, "presence", |[m]: [u8; 1]| Presence::from_code(m))?.1),
+        let kind = if has(ScoreKind::Votes.word()) { ScoreKind::Votes } else { ScoreKind::Logits };
+        let (shape, scores) = array(&file, kind.word(), f32::from_le_bytes)?;
+        ensure!(shape == [images.len(), classes.len()], "the shape of the scores does not fit");
+        let predicted = if has("predicted") { Some(array(&file, "predicted", u32::from_le_bytes)?.1) } else { None };
+        let labels = match has("labels") {
+            true => Labels::Classes(array(&file, "labels", u32::from_le_bytes)?.1),
+            false => Labels::MultiLabel(array(&file, "presence", |[m]: [u8; 1]| Presence::from_code(m))?.1),
         };
-        Ok(Self { images, labels, classes, logits })
+        Ok(Self { images, labels, classes, kind, scores, predicted })
     }
 }
 
@@ -317,7 +346,9 @@ mod tests {
                 images: vec![[1; 32], [2; 32]],
                 labels,
                 classes: vec![3, 7],
-                logits: vec![0.5, -1.0, 1e-9, 2.0],
+                kind: ScoreKind::Logits,
+                scores: vec![0.5, -1.0, 1e-9, 2.0],
+                predicted: None,
             })
         });
         let mut all = vec![
@@ -353,6 +384,14 @@ mod tests {
             Exhibit::PrecisionRecall(PrecisionRecall { classes: vec![2], curves: vec![vec![(0.0, 1.0), (0.5, 0.75)]] }),
             Exhibit::Pictures(Pictures { shape: [1, 2, 3], pixels: (0..12).collect() }),
         ];
+        all.push(Exhibit::Predictions(Predictions {
+            images: vec![[1; 32]],
+            labels: Labels::Classes(vec![0]),
+            classes: vec![3, 7],
+            kind: ScoreKind::Votes,
+            scores: vec![1.0, 1.0],
+            predicted: Some(vec![1]),
+        }));
         all.extend(predictions);
         all
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem};
-use super::exhibit::{Confusion, Exhibit, PerClass, Predictions, Reliability, ReliabilityBin};
+use super::exhibit::{Confusion, Exhibit, PerClass, Predictions, Reliability, ReliabilityBin, ScoreKind};
 use crate::outside::{LabelledImages, Labels};
 use crate::spec::Metric;
 
@@ -107,8 +107,8 @@ fn measured(n: usize, over: Items, count: usize, resampling: Resampling, named: 
     named.iter().zip(bounds).map(one).collect()
 }
 
-/// Judges N × K logits of images: the metric of the task first, the others beside it, each test image or class an item. The exhibits are those
-/// of the judgement, `more`, and the predictions themselves.
+/// Judges N × K logits of images, and keeps them: the metric of the task first, the others beside it, each test image or class an
+/// item. The exhibits are those of the judgement, `more`, and the predictions themselves.
 ///
 /// # Errors
 /// When a number is not finite.
@@ -116,13 +116,13 @@ pub fn evaluate_logits(
     images: &LabelledImages,
     logits: &[f64],
     metric: Metric,
-    (temperature, calibration): (Option<f64>, CalibrationRule),
+    rule: (Option<f64>, CalibrationRule),
     resampling: Resampling,
     more: Vec<Exhibit>,
 ) -> anyhow::Result<Evaluation> {
     let LabelledImages { images, labels, classes, .. } = images;
     let judged = match labels {
-        Labels::Classes(truth) => judge_classes(logits, truth, classes, metric, (temperature, calibration), resampling),
+        Labels::Classes(truth) => judge_classes(logits, truth, classes, metric, rule, resampling),
         Labels::MultiLabel(shown) => judge_multi_label(logits, shown, classes, metric, resampling),
     };
     let digest = |place: usize| match judged.over {
@@ -135,7 +135,9 @@ pub fn evaluate_logits(
         images: images.clone(),
         labels: labels.clone(),
         classes: classes.clone(),
-        logits: logits.iter().map(|logit| *logit as f32).collect(),
+        kind: ScoreKind::Logits,
+        scores: logits.iter().map(|logit| *logit as f32).collect(),
+        predicted: None,
     };
     let exhibits = judged.exhibits.into_iter().chain(more).chain([Exhibit::Predictions(predictions)]).collect();
     Evaluation::new(metric.id(), judged.measures, Some(per_item), exhibits)

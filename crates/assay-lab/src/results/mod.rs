@@ -4,6 +4,7 @@
 
 mod evaluation;
 mod exhibit;
+mod export;
 mod items;
 mod judge;
 mod read;
@@ -11,8 +12,9 @@ mod read;
 pub use evaluation::{Evaluation, Interval, IntervalMethod, Items, Measure, PerItem, Summary};
 pub use exhibit::{
     Candidate, Confusion, Exhibit, GridCurve, GridPoint, LearningCurve, PerClass, Pictures, PrecisionRecall,
-    Predictions, Reliability, ReliabilityBin, SearchTable, SolverReport,
+    Predictions, Reliability, ReliabilityBin, ScoreKind, SearchTable, SolverReport,
 };
+pub use export::{ExportColumn, ExportTable, exported_features, exported_predictions, exported_probe};
 pub use items::{ItemRow, item_rows};
 pub use judge::{CalibrationRule, Resampling, evaluate_logits};
-pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ResultCell, Results, SeenResults};
+pub use read::{CellState, ExhibitSource, LeftOut, PlannedCell, ProbeSource, ResultCell, Results, SeenResults};

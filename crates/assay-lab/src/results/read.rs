@@ -18,10 +18,23 @@ pub struct PlannedCell {
     pub evaluation: Result<Output<Evaluation>, LeftOut>,
     /// Steps with exhibits of their own, such as the curve of a grid.
     pub exhibits: Vec<ExhibitSource>,
+    /// The linear classifier that the protocol fits, if it does.
+    pub probe: Option<ProbeSource>,
     /// Warnings of the plan that stay with the result.
     pub warnings: Vec<String>,
     /// What was taken for granted of its model.
     pub notes: Vec<String>,
+}
+
+/// A fitted linear classifier in the store.
+#[derive(Clone, Debug)]
+pub struct ProbeSource {
+    /// The file with its weights and biases.
+    pub file: ExhibitSource,
+    /// Indices of its K classes among those of the dataset.
+    pub classes: Vec<u32>,
+    /// True if rows of features are scaled to length 1 before all else.
+    pub normalize: bool,
 }
 
 /// Why a cell is not evaluated.
@@ -38,7 +51,7 @@ pub enum LeftOut {
 pub struct ExhibitSource {
     /// Kind of the step.
     pub kind: &'static str,
-    /// Key of the evaluation.
+    /// Key of the step.
     pub key: StepKey,
     /// The file.
     pub file: &'static str,

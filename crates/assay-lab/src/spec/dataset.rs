@@ -13,11 +13,12 @@ use assay_data::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::FolderSplits;
+use super::{FeatureFiles, FolderSplits};
 use assay_config::Checker;
 
 /// Dataset that images and labels come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[expect(clippy::large_enum_variant, reason = "one a task")]
 pub enum DatasetSpec {
     /// Any folder of images with a folder for each class, as torchvision's `ImageFolder`, or a zip or tar of one; with
     /// `splits`, a folder for each split above those. Classes that are whole numbers are in the order of their values, others
@@ -142,6 +143,9 @@ pub enum DatasetSpec {
         #[serde(default)]
         splits: BTreeMap<String, SplitUse>,
     },
+    /// Features that somebody else has computed, with their labels, for models with `backbone: Given`; there are no images,
+    /// and `image` is left out.
+    Features(FeatureFiles),
     /// FGVC-Aircraft: aircraft, by variant.
     Aircraft(OfficialFiles),
     /// Caltech-101: objects, with the lists of images of Ericsson et al. (CVPR 2021).
@@ -332,11 +336,25 @@ impl DatasetSpec {
                 let manifest = hub_dataset(&snapshot, config.as_deref(), &columns, digests)?;
                 Ok(Manifest { origin: manifest.origin.map(|at| format!("{repo} at {at}")), ..manifest })
             }
+            Self::Features(files) => files.manifest(digests),
             _ => {
                 let (official, root, strict) = self.official().context("a dataset with a reader")?;
                 official.manifest(&root.0, strict, digests)
             }
         }
+    }
+
+    /// The dataset as one model has it.
+    pub fn for_model(&self, model: &str) -> Self {
+        match self {
+            Self::Features(files) => Self::Features(files.for_model(model)),
+            other => other.clone(),
+        }
+    }
+
+    /// The files of features, where there are no images.
+    pub fn features(&self) -> Option<&FeatureFiles> {
+        if let Self::Features(files) = self { Some(files) } else { None }
     }
 
     /// The dataset with a layout of its own, where its files are, and whether other numbers of images are an error.
@@ -368,6 +386,7 @@ impl DatasetSpec {
     pub(crate) fn check(&self, at: &Checker<'_>) {
         match self {
             Self::Glyphs(glyphs) => glyphs.check(at),
+            Self::Features(files) => files.check(at),
             Self::ImageFolder { splits, .. } => splits.check(&at.field("splits")),
             Self::Csv { split, splits, delimiter, separator, .. } => {
                 at.field("splits")

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use assay_config::{Checker, Document, Entry, Environment, Override, Pattern, Patterns, Renamed, SourceSpan, nearest};
+use assay_config::{
+    Checker, Document, Entry, Environment, Override, Pattern, Patterns, Renamed, SourceSpan, UserPath, nearest,
+};
 use assay_data::HubCache;
-use assay_nn::Checkpoint;
+use assay_nn::{Backbone, Checkpoint};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ModelSpec, TaskSpec, Weights};
+use super::features::MODEL;
+use super::{FeatureFiles, ModelSpec, TaskSpec, Weights, of_cell};
 
 /// Sections of an experiment file.
 const SECTIONS: [&str; 3] = ["models", "tasks", "protocols"];
@@ -56,7 +59,7 @@ struct Exclusion {
 }
 
 /// One evaluation: names of a model, a task and a protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cell {
     /// Model.
     pub model: String,
@@ -109,6 +112,7 @@ impl Experiment {
             experiment.cells = experiment.choose(&rest.value);
         }
         experiment.check_references();
+        experiment.check_features();
         experiment.check_paths(&paths, available);
         (experiment, protocols)
     }
@@ -225,6 +229,42 @@ impl Experiment {
         }
     }
 
+    /// Several models must not have the very same features: a table of them would say that they are equally good.
+    fn check_features(&self) {
+        for (name, task) in &self.tasks {
+            if task.dataset.features().is_none_or(FeatureFiles::has_x_by_model) {
+                continue;
+            }
+            let mut models: Vec<&str> = self
+                .cells
+                .iter()
+                .filter(|cell| cell.task == *name && self.is_given(&cell.model))
+                .map(|c| c.model.as_str())
+                .collect();
+            models.dedup();
+            if let [one, other, ..] = models[..] {
+                let message = format!(
+                    "models {one:?} and {other:?} would have the same features: the files of task {name:?} are the same for all models"
+                );
+                let help = format!(
+                    "write `{MODEL}` in the paths, which stands for the name of the model, or a task for each model, and `exclude` the other pairs"
+                );
+                self.problem(&format!("tasks.{}.dataset", quote(name)), &message, Some(help));
+            }
+        }
+    }
+
+    /// Tells whether a model has no network, and takes features that come with the task.
+    pub fn is_given(&self, model: &str) -> bool {
+        self.models.get(model).is_some_and(|model| model.backbone == Backbone::Given)
+    }
+
+    /// The name under which the samples of a task are known: with that of the model where models have files of their own.
+    pub fn data_name(&self, task: &str, model: &str) -> String {
+        let files = self.tasks.get(task).and_then(|task| task.dataset.features());
+        if files.is_some_and(FeatureFiles::is_by_model) { format!("{task}\0{model}") } else { task.to_owned() }
+    }
+
     /// The address that the files of an entry can be downloaded from, as far as it is known.
     fn where_to_get(&self, section: &str, name: &str) -> String {
         let url = match section {
@@ -253,30 +293,37 @@ impl Experiment {
     /// Files that the evaluated entries name must exist.
     fn check_paths(&mut self, paths: &Paths, available: bool) {
         let mut missing = IndexMap::new();
-        let mut used: Vec<(&str, &str)> = Vec::new();
+        // Section and name of an entry, and the model and the task that its paths are for.
+        let mut used: Vec<(&str, &str, [&str; 2])> = Vec::new();
         for cell in &self.cells {
-            used.extend([
-                ("models", cell.model.as_str()),
-                ("tasks", cell.task.as_str()),
-                ("protocols", cell.protocol.as_str()),
-            ]);
-            if let Some(Weights::Trained(trained)) = self.models.get(&cell.model).and_then(|m| m.weights.as_ref()) {
-                used.push(("tasks", &trained.on));
+            let [model, task] = [cell.model.as_str(), cell.task.as_str()];
+            used.extend([("models", model, ["", ""]), ("protocols", cell.protocol.as_str(), [model, task])]);
+            match self.tasks.get(task).and_then(|task| task.dataset.features()) {
+                Some(_) if self.is_given(model) => used.push(("tasks", task, [model, ""])),
+                // What such a pair needs is told when it is planned.
+                Some(_) => {}
+                None => used.push(("tasks", task, ["", ""])),
+            }
+            if let Some(Weights::Trained(trained)) = self.models.get(model).and_then(|m| m.weights.as_ref()) {
+                used.push(("tasks", &trained.on, ["", ""]));
             }
         }
         used.sort_unstable();
         used.dedup();
-        for (section, name) in used {
+        for (section, name, [model, task]) in used {
             for (path, place) in paths.get(&(section.to_owned(), name.to_owned())).into_iter().flatten() {
+                let path =
+                    if model.is_empty() { path.clone() } else { of_cell(&UserPath(path.clone()), model, task).0 };
                 // What cannot be made a path of has been told.
                 // Shards with numbers in braces are looked for by their reader.
-                let is_there = || path.to_string_lossy().contains('{') || Checkpoint::locate(path).exists();
+                let is_there = || path.to_string_lossy().contains('{') || Checkpoint::locate(&path).exists();
                 if !self.document.problems.has_one_at(place) && !is_there() {
                     let message = format!("{} does not exist", path.display());
                     let source = self.where_to_get(section, name);
                     if available {
                         let why = format!("{message} ({source})");
-                        missing.entry((section.to_owned(), name.to_owned())).or_insert(why);
+                        let name = if section == "tasks" { self.data_name(name, model) } else { name.to_owned() };
+                        missing.entry((section.to_owned(), name)).or_insert(why);
                     } else {
                         self.document.problems.add(place, message, "not found", Some(source));
                     }

@@ -5,6 +5,7 @@
 mod classes;
 mod dataset;
 mod experiment;
+mod features;
 mod metric;
 mod model;
 mod task;
@@ -12,6 +13,7 @@ mod task;
 pub use classes::{ClassesSpec, FolderSplits, read_list};
 pub use dataset::DatasetSpec;
 pub use experiment::{Cell, Experiment, quote};
+pub use features::{FeatureFiles, of_cell};
 pub use metric::Metric;
 pub use model::{
     About, FileWeights, HubWeights, Method, ModelSpec, Normalization, Polarity, TorchHubWeights, TrainedWeights,

@@ -16,7 +16,7 @@ use assay_config::Checker;
 pub struct ModelSpec {
     /// Network that turns an image into features, without its classifier.
     pub backbone: Backbone,
-    /// Weights of the network; every backbone but `Pixels` needs some. Default: none.
+    /// Weights of the network; every backbone but `Pixels` and `Given` needs some. Default: none.
     #[serde(default)]
     pub weights: Option<Weights>,
     /// Layer whose output becomes the features: `"layer1"` to the last stage of a convolutional network or a Swin;
@@ -273,7 +273,7 @@ impl ModelSpec {
     /// The way from pixels to the network's input.
     pub fn input(&self) -> InputSpec {
         let usual = match self.backbone {
-            Backbone::Pixels | Backbone::Conv4(_) => Normalization::None,
+            Backbone::Pixels | Backbone::Given | Backbone::Conv4(_) => Normalization::None,
             Backbone::Clip(_) | Backbone::ClipResNet(_) => Normalization::Clip,
             Backbone::Transformer(Transformer { family, .. }) => match family {
                 Family::Eva02 | Family::Eva02Clip | Family::AimV2 => Normalization::Clip,
@@ -317,8 +317,10 @@ impl ModelSpec {
             at.field(if self.layer.is_some() { "layer" } else { "pool" }).problem(&what, "here");
         }
         match (&self.backbone, &self.weights) {
-            (Backbone::Pixels, Some(_)) => at.field("weights").problem("`Pixels` has no weights", "leave this out"),
-            (Backbone::Pixels, None)
+            (none @ (Backbone::Pixels | Backbone::Given), Some(_)) => {
+                at.field("weights").problem(&format!("`{}` has no weights", none.name()), "leave this out");
+            }
+            (Backbone::Pixels | Backbone::Given, None)
             | (_, Some(Weights::Random { .. } | Weights::File(_) | Weights::Hub(_) | Weights::TorchHub(_))) => {}
             (backbone, None) => at.problem(
                 &format!("`{}` needs weights", backbone.name()),

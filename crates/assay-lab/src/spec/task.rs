@@ -13,8 +13,10 @@ use assay_config::{Checker, UserPath};
 pub struct TaskSpec {
     /// Dataset that images and labels come from.
     pub dataset: DatasetSpec,
-    /// Preparation of images: their size, their crop and their colours.
-    pub image: ImageOptions,
+    /// Preparation of images: their size, their crop and their colours; every dataset but `Features` needs it. Default:
+    /// none.
+    #[serde(default)]
+    pub image: Option<ImageOptions>,
     /// Order of the classes, which matters to `Classifier` alone: output c of the network is class c. Default: that of the
     /// dataset's own list; without one, whole numbers by value where all classes are such, else by name.
     #[serde(default)]
@@ -100,14 +102,26 @@ pub enum OnBadImage {
     Skip,
 }
 
+impl ImageOptions {
+    fn check(&self, at: &Checker<'_>) {
+        at.field("size").expect((1..=4096).contains(&self.size), "must be from 1 to 4096");
+        let fits = self.crop.is_none_or(|crop| (1..=self.size).contains(&crop));
+        at.field("crop").expect(fits, "must be from 1 to `size`");
+        for (i, step) in self.before.iter().enumerate() {
+            let is_sound = step.sides().iter().all(|side| (1..=4096).contains(side));
+            at.field(&format!("before.{i}")).expect(is_sound, "must have sides from 1 to 4096");
+        }
+    }
+}
+
 impl TaskSpec {
-    /// The whole preparation of an image, up to 8-bit pixels.
-    pub fn image(&self) -> ImageSpec {
-        let ImageOptions { size, resize, filter, crop, color, ref before, pillow } = self.image;
+    /// The whole preparation of an image, up to 8-bit pixels; none where there are no images.
+    pub fn image(&self) -> Option<ImageSpec> {
+        let ImageOptions { size, resize, filter, crop, color, ref before, pillow } = *self.image.as_ref()?;
         // A filter that is not used must not be in a key.
         let filter = if resize == Resize::None { Filter::Nearest } else { filter };
         let (crop, size) = (Size::square(crop.unwrap_or(size)), Size::square(size));
-        ImageSpec::new(color, resize, size, filter, crop, before.clone()).with_pillow(pillow)
+        Some(ImageSpec::new(color, resize, size, filter, crop, before.clone()).with_pillow(pillow))
     }
 
     /// The part of the dataset that is used.
@@ -123,14 +137,16 @@ impl TaskSpec {
     }
 
     pub(crate) fn check(&self, at: &Checker<'_>) {
-        let image = at.field("image");
-        image.field("size").expect((1..=4096).contains(&self.image.size), "must be from 1 to 4096");
-        let fits = self.image.crop.is_none_or(|crop| (1..=self.image.size).contains(&crop));
-        image.field("crop").expect(fits, "must be from 1 to `size`");
-        for (i, step) in self.image.before.iter().enumerate() {
-            let is_sound = step.sides().iter().all(|side| (1..=4096).contains(side));
-            image.field(&format!("before.{i}")).expect(is_sound, "must have sides from 1 to 4096");
+        match (&self.image, self.dataset.features()) {
+            (Some(image), None) => image.check(&at.field("image")),
+            (None, Some(_)) => {}
+            (None, None) => at.missing("image"),
+            (Some(_), Some(_)) => {
+                at.field("image").problem("`Features` has no images to prepare", "leave this out");
+            }
         }
+        let skips = self.on_bad_image == OnBadImage::Skip && self.dataset.features().is_some();
+        at.field("on_bad_image").expect(!skips, "must be left out: `Features` has no images to decode");
         at.field("subset.first_per_class").expect(self.subset.first_per_class != Some(0), "must be at least 1");
         at.field("subset.limit_per_class").expect(self.subset.limit_per_class != Some(0), "must be at least 1");
         let is_share = self.subset.fraction.is_none_or(|f| f > 0.0 && f <= 1.0);

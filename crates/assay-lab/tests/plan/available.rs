@@ -53,8 +53,8 @@ fn a_folder_that_is_not_complete_is_not_available() {
 )"#,
     );
     assert_snapshot!(place.file("images/a/notes.txt", "").available(), @"
-    left out: pixels / folder / knn, not available: the class folder DIR/images/a holds no image (jpg, jpeg, png, ppm, pgm, bmp, tif, tiff, webp): remove it, or put images there
-    left out: pixels / folder / few, not available: the class folder DIR/images/a holds no image (jpg, jpeg, png, ppm, pgm, bmp, tif, tiff, webp): remove it, or put images there
+    left out: pixels / folder / knn, not available: the class folder DIR/images/a holds no image (jpg, jpeg, png, ppm, pgm, bmp, tif, tiff, webp): remove it, put images there, or say `allow_empty: true`
+    left out: pixels / folder / few, not available: the class folder DIR/images/a holds no image (jpg, jpeg, png, ppm, pgm, bmp, tif, tiff, webp): remove it, put images there, or say `allow_empty: true`
     ");
 }
 
@@ -112,9 +112,13 @@ fn what_only_impossible_cells_need_is_not_planned() {
     assert_snapshot!(place.text(&["evaluate.tasks=\"rgb\""], true), @r#"
     left out: trained / rgb / few, impossible: model "trained" cannot be used on task "rgb": its Conv4 takes 1 channels, and images have 3: `color: Grey` gives what it wants
     left out: trained / rgb / own, impossible: protocol "own" needs weights from a file with a classifier, and model "trained" has none
+    warning: model "trained": it is trained on all images of "glyphs", the 8 of its Test split too: `subset: (splits: [Train])` leaves them out
+    warning: model "trained": it was trained on 8 of the 8 test images of task "rgb", which are in "glyphs" too
     "#);
     assert_snapshot!(
         place.text(&["evaluate.protocols=\"own\"", "evaluate.tasks=\"glyphs\""], true),
-        @r#"left out: trained / glyphs / own, impossible: protocol "own" needs weights from a file with a classifier, and model "trained" has none"#
-    );
+        @r#"
+    left out: trained / glyphs / own, impossible: protocol "own" needs weights from a file with a classifier, and model "trained" has none
+    warning: model "trained": it is trained on all images of "glyphs", the 8 of its Test split too: `subset: (splits: [Train])` leaves them out
+    "#);
 }

@@ -24,11 +24,12 @@ fn shown(place: &Place) -> String {
 fn a_table_of_images() {
     let csv = reference("csv/labels.csv");
     let columns = r#"image: "file", label: "what is seen", split: "part""#;
-    assert_snapshot!(shown(&on(&format!("Csv(path: {csv:?}, {columns})"), "")), @"
+    assert_snapshot!(shown(&on(&format!("Csv(path: {csv:?}, {columns})"), "")), @r#"
     episodes/t/p  episodes
     features/pixels/t/1  features
     score/pixels/t/p  few-shot  <- episodes/t/p, features/pixels/t/1
-    ");
+    warning: p on task "t": episodes are drawn from the images of Train, Val, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
     let columns = r#"image: "files", label: "what is seen""#;
     assert_snapshot!(shown(&on(&format!("Csv(path: {csv:?}, {columns})"), "")), @r#"e.ron:3:29: REFERENCE/csv/labels.csv has no column "files"; it has file, what is seen, part"#);
     let columns = r#"image: "file", label: "what is seen", root: ".""#;
@@ -41,11 +42,12 @@ fn a_table_of_images() {
 #[test]
 fn images_inside_parquet() {
     let folder = reference("parquet");
-    assert_snapshot!(shown(&on(&format!("Parquet(path: {folder:?})"), "")), @"
+    assert_snapshot!(shown(&on(&format!("Parquet(path: {folder:?})"), "")), @r#"
     episodes/t/p  episodes
     features/pixels/t/1  features
     score/pixels/t/p  few-shot  <- episodes/t/p, features/pixels/t/1
-    ");
+    warning: p on task "t": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
     assert_snapshot!(shown(&on(&format!("Parquet(path: {folder:?}, label: \"fine_label\")"), "")), @r#"e.ron:3:29: REFERENCE/parquet/data/test-00000-of-00001.parquet: there is no column "fine_label"; it has image.bytes, image.path, label"#);
     let file = reference("bad/null-image.parquet");
     assert_snapshot!(shown(&on(&format!("Parquet(path: {file:?})"), "")), @r#"e.ron:3:29: REFERENCE/bad/null-image.parquet: row 1 of row group 0 has no image in column "image" (null, or a path without bytes): leave such rows out, or put the bytes in, when the file is written"#);
@@ -75,6 +77,8 @@ fn images_that_are_there_more_than_once_are_told() {
     warning: task "t": 1 images are in both Val and Test
     warning: task "t": 1 samples of Train have the same image as another of that split
     warning: task "t": 1 samples of Test have the same image as another of that split
+    warning: task "t": 2 images are there with different classes, such as train/a/00003.pgm (a) and train/b/00003.pgm (b)
+    warning: p on task "t": episodes are drawn from the images of Train, Val, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
     "#);
 }
 
@@ -112,6 +116,7 @@ fn official_data_sets_count_their_images() {
     warning: task "t": 2 classes were found, and 37 are published
     warning: task "t": split Train has 10 images, 3670 fewer than the 3680 published
     warning: task "t": split Test has 4 images, 3665 fewer than the 3669 published
+    warning: p on task "t": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
     "#);
     assert_snapshot!(shown(&multiple(", strict: true")), @"e.ron:3:29: REFERENCE/pets holds other images than published: 2 classes were found, and 37 are published; split Train has 10 images, 3670 fewer than the 3680 published; split Test has 4 images, 3665 fewer than the 3669 published");
     assert_snapshot!(on("Pets(root: \".\")", "").plan(), @"e.ron:3:29: annotations/trainval.txt is missing in DIR");

@@ -59,16 +59,19 @@ fn the_files_of_a_task() {
 
     0 classes
     []
-    Some("reading the folder DIR/images: No such file or directory (os error 2)")
+    Some("opening DIR/images: No such file or directory (os error 2)")
     "#);
     let place = place.images("images/a", 0..2).images("images/b", 1..3);
-    assert_snapshot!(data(&place, "folder"), @"
+    assert_snapshot!(data(&place, "folder"), @r#"
 
     2 classes
     Whole 4 of None
-    []
+    [
+        "1 samples have the same image as another",
+        "1 images are there with different classes, such as a/00001.pgm (a) and b/00001.pgm (b)",
+    ]
     None
-    ");
+    "#);
     assert_snapshot!(data(&place, "glyphs"), @"
 
     4 classes
@@ -106,6 +109,9 @@ fn the_tensors_of_a_weights_file() {
       "prefix": "module.",
       "naming": null,
       "has_classifier": true,
+      "notes": [],
+      "unsaid": null,
+      "choices": [],
       "problems": [],
       "help": null
     }
@@ -119,6 +125,9 @@ fn the_tensors_of_a_weights_file() {
       "prefix": null,
       "naming": null,
       "has_classifier": false,
+      "notes": [],
+      "unsaid": null,
+      "choices": [],
       "problems": [
         "1 of 95 tensors are missing: conv1.weight",
         "bn1.bias holds values that are not finite"

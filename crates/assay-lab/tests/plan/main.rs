@@ -8,6 +8,7 @@ mod support;
 mod available;
 mod classes;
 mod datasets;
+mod features;
 mod found;
 mod keys;
 mod problems;

@@ -68,7 +68,7 @@ fn what_is_missing_or_of_another_type_is_told() {
         help: add `backbone: …`
     e.ron:3:30: `seed` is missing [needs `seed`]
         help: add `seed: …`
-    e.ron:3:57: expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet, found the string "ResNet18" [expected one of Pixels, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet]
+    e.ron:3:57: expected one of Pixels, Given, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet, found the string "ResNet18" [expected one of Pixels, Given, Conv4, ResNet20, ResNet32, ResNet44, ResNet56, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, WideResNet50, ResNeXt50, ResNet, ViT, DinoV2, Clip, Transformer, ConvNeXt, ConvNeXtV2, MobileNetV2, MobileNetV3, EfficientNet, RegNet, DenseNet, Vgg, Swin, SwinV2, ClipResNet]
     e.ron:3:91: expected an integer of at least 0, found `true` [expected an integer of at least 0]
     e.ron:4:30: `99999999999` is out of range [expected an integer from 0 to 4294967295]
     e.ron:4:62: expected one of Values, LogSpace, found a list [expected one of Values, LogSpace]
@@ -297,7 +297,7 @@ fn a_probe_learns_every_class_that_it_is_asked_for() {
         help: leave the pair out with `exclude`
     e.ron:5:26: no validation images can be taken from 4 training images
         help: leave the pair out with `exclude`
-    e.ron:6:26: `Linear` needs a train and a test split, and there are 4 and 0 images in them
+    e.ron:6:26: a train and a test split are needed, and there are 4 and 0 images in them
         help: leave the pair out with `exclude`
     "#);
 }

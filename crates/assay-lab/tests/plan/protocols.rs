@@ -14,13 +14,14 @@ fn nearest_neighbours_need_features_alone() {
 
 #[test]
 fn episodes_are_drawn_once_for_all_models() {
-    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs", protocols: "few"))"#), @"
+    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs", protocols: "few"))"#), @r#"
     episodes/glyphs/few  episodes
     features/pixels/glyphs/1  features
     score/pixels/glyphs/few  few-shot  <- episodes/glyphs/few, features/pixels/glyphs/1
     features/conv/glyphs/1  features
     score/conv/glyphs/few  few-shot  <- episodes/glyphs/few, features/conv/glyphs/1
-    ");
+    warning: few on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]
@@ -44,7 +45,19 @@ fn finetuning_is_trials_a_choice_a_training_and_a_score() {
             "same": Finetune(search: Grid(lr: [0.01], augment: [true, false])),
             "one": Finetune(search: Single(lr: 0.1)),
         },
-    )"#), @"");
+    )"#), @"
+    try/conv/glyphs/tune/1  try
+    try/conv/glyphs/tune/2 = try/conv/glyphs/same/1  try
+    choose/conv/glyphs/tune  choose-trial  <- try/conv/glyphs/tune/1, try/conv/glyphs/tune/2
+    finetune/conv/glyphs/tune  finetune  <- choose/conv/glyphs/tune
+    score/conv/glyphs/tune  score-finetuned  <- choose/conv/glyphs/tune, finetune/conv/glyphs/tune, try/conv/glyphs/tune/1, try/conv/glyphs/tune/2
+    try/conv/glyphs/same/2  try
+    choose/conv/glyphs/same  choose-trial  <- try/conv/glyphs/tune/2, try/conv/glyphs/same/2
+    finetune/conv/glyphs/same  finetune  <- choose/conv/glyphs/same
+    score/conv/glyphs/same  score-finetuned  <- choose/conv/glyphs/same, finetune/conv/glyphs/same, try/conv/glyphs/tune/2, try/conv/glyphs/same/2
+    finetune/conv/glyphs/one  finetune
+    score/conv/glyphs/one  score-finetuned  <- finetune/conv/glyphs/one
+    ");
 }
 
 #[test]
@@ -69,7 +82,31 @@ fn what_cannot_be_finetuned_is_said_at_its_place() {
         (resnet, "augmentation: (scale: (0.5, 2)), validation: (fraction: 1)"),
     ];
     let told: Vec<String> = all.iter().map(|(model, finetune)| problems(model, finetune)).collect();
-    assert_snapshot!(told.join("\n"), @"");
+    assert_snapshot!(told.join("\n"), @r#"
+    e.ron:3:32: `Pixels` has no weights that could be trained
+        help: leave the pair out with `exclude`
+
+    e.ron:3:86: the features of ResNet20 are those of its last layer, as it pools them
+
+    e.ron:3:32: its ViT has position embeddings for images of 224×224 pixels, which can be used on other sizes but not be trained on them: prepare images in that size
+        help: leave the pair out with `exclude`
+
+    e.ron:4:56: on task "glyphs": ResNet20 has no stage "layer4": there are layer1, layer2, layer3
+
+    e.ron:4:38: `warmup_steps` must be fewer than `steps` [must be fewer than `steps`]
+    e.ron:4:55: `search` must come to 1 to 1,000 combinations [must come to 1 to 1,000 combinations]
+    e.ron:4:76: `steps` must be from 1 to 10,000,000 [must be from 1 to 10,000,000]
+    e.ron:4:86: `batch` must be from 1 to 65,536 [must be from 1 to 65,536]
+    e.ron:4:102: `layer_decay` must be greater than 0 and at most 1 [must be greater than 0 and at most 1]
+    e.ron:4:116: `clip_norm` must be a positive number [must be a positive number]
+
+    e.ron:4:55: `search` must have a learning rate and a weight decay that are not negative [must have a learning rate and a weight decay that are not negative]
+    e.ron:4:96: `warmup_steps` must be fewer than `steps` [must be fewer than `steps`]
+    e.ron:4:121: `optimizer` must have a `momentum` of at least 0 and less than 1 [must have a `momentum` of at least 0 and less than 1]
+
+    e.ron:4:61: `augmentation` is not possible: `scale` must be two shares, the smaller first, greater than 0 and at most 1 [is not possible: `scale` must be two shares, the smaller first, greater than 0 and at most 1]
+    e.ron:4:103: `fraction` must be greater than 0 and less than 1 [must be greater than 0 and less than 1]
+    "#);
 }
 
 #[test]
@@ -129,7 +166,7 @@ fn only_few_shot_and_linear_do_without_splits() {
 
 #[test]
 fn models_and_protocols_share_features() {
-    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs"))"#), @"
+    assert_snapshot!(plan(r#"(include: ["base.ron"], evaluate: (tasks: "glyphs"))"#), @r#"
     features/pixels/glyphs/1  features
     score/pixels/glyphs/knn  knn  <- features/pixels/glyphs/1
     episodes/glyphs/few  episodes
@@ -145,7 +182,8 @@ fn models_and_protocols_share_features() {
     choose/conv/glyphs/linear  choose  <- grid/conv/glyphs/linear
     fit/conv/glyphs/linear  fit  <- choose/conv/glyphs/linear, features/conv/glyphs/1
     score/conv/glyphs/linear  linear  <- choose/conv/glyphs/linear, fit/conv/glyphs/linear, features/conv/glyphs/1
-    ");
+    warning: few on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]
@@ -155,11 +193,13 @@ fn names_make_no_steps() {
         evaluate: (tasks: "glyphs"),
         models: { "one": (backbone: Pixels), "same": (backbone: Pixels, normalization: None, about: (note: "changes nothing")) },
         protocols: { "one": FewShot(ways: 2, shots: 1, queries: 2), "same": FewShot(ways: 2, shots: 1, queries: 2, episodes: 600) },
-    )"#), @"
+    )"#), @r#"
     episodes/glyphs/one = episodes/glyphs/same  episodes
     features/one/glyphs/1 = features/same/glyphs/1  features
     score/one/glyphs/one = score/one/glyphs/same = score/same/glyphs/one = score/same/glyphs/same  few-shot  <- episodes/glyphs/one, features/one/glyphs/1
-    ");
+    warning: one on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    warning: same on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]
@@ -228,7 +268,7 @@ fn weights_are_trained_once_and_before_their_features() {
             "simclr": (backbone: Conv4(channels: 1, width: 4), weights: Trained(method: SimClr(), on: "whole", steps: 2, batch: 4)),
         },
         evaluate: (tasks: "glyphs", protocols: ["knn", "few"]),
-    )"#), @"
+    )"#), @r#"
     train/supervised = train/again  weights
     features/supervised/glyphs/1 = features/again/glyphs/1  features  <- train/supervised
     score/supervised/glyphs/knn = score/again/glyphs/knn  knn  <- features/supervised/glyphs/1
@@ -238,7 +278,11 @@ fn weights_are_trained_once_and_before_their_features() {
     features/simclr/glyphs/1  features  <- train/simclr
     score/simclr/glyphs/knn  knn  <- features/simclr/glyphs/1
     score/simclr/glyphs/few  few-shot  <- episodes/glyphs/few, features/simclr/glyphs/1
-    ");
+    warning: model "supervised": it was trained on 8 of the 8 test images of task "glyphs", which are in "whole" too
+    warning: few on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    warning: model "again": it was trained on 8 of the 8 test images of task "glyphs", which are in "whole" too
+    warning: model "simclr": it was trained on 8 of the 8 test images of task "glyphs", which are in "whole" too
+    "#);
 }
 
 #[test]
@@ -254,7 +298,7 @@ fn images_that_no_protocol_asks_for_are_not_extracted() {
     let place = place.images("images/train/a", 0..4).images("images/train/b", 4..8);
     let place = place.images("images/val/a", 100..1300).images("images/val/b", 1300..1400);
     let place = place.images("images/test/a", 8..10).images("images/test/b", 10..12);
-    assert_snapshot!(place.plan(), @"
+    assert_snapshot!(place.plan(), @r#"
     features/pixels/t/1  features
     features/pixels/t/4  features
     score/pixels/t/knn  knn  <- features/pixels/t/1, features/pixels/t/4
@@ -262,7 +306,8 @@ fn images_that_no_protocol_asks_for_are_not_extracted() {
     features/pixels/t/2  features
     features/pixels/t/3  features
     score/pixels/t/few  few-shot  <- episodes/t/few, features/pixels/t/1, features/pixels/t/2, features/pixels/t/3, features/pixels/t/4
-    ");
+    warning: few on task "t": episodes are drawn from the images of Train, Val, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]

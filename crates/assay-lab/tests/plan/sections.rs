@@ -24,7 +24,7 @@ fn patterns_choose_and_rules_leave_out() {
         include: ["base.ron"],
         evaluate: (tasks: ["gl*", "whole"], protocols: ["{knn,few}"]),
         exclude: [(task: "whole", protocol: "knn"), (model: "co*", protocol: "few")],
-    )"#), @"
+    )"#), @r#"
     features/pixels/glyphs/1 = features/pixels/whole/1  features
     score/pixels/glyphs/knn  knn  <- features/pixels/glyphs/1
     episodes/glyphs/few  episodes
@@ -33,7 +33,8 @@ fn patterns_choose_and_rules_leave_out() {
     score/pixels/whole/few  few-shot  <- episodes/whole/few, features/pixels/glyphs/1
     features/conv/glyphs/1  features
     score/conv/glyphs/knn  knn  <- features/conv/glyphs/1
-    ");
+    warning: few on task "glyphs": episodes are drawn from the images of Train, Test together: `subset: (splits: [Test])` leaves those of the test split, and a list of all splits says that this is meant
+    "#);
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn wrong_overrides_are_told_with_what_was_given() {
     --set tasks.glyphs.image.size="large":1:1: expected an integer from 0 to 4294967295, found the string "large" [expected an integer from 0 to 4294967295]
     --set protocols.few.shots=(:1:1: this is not valid RON [Unexpected end of RON]
     --set tasks.glyphs.image.0=1:1:1: unknown field `0` [unknown field]
-        help: the fields here are: size, resize, filter, crop, color, before
+        help: the fields here are: size, resize, filter, crop, color, before, pillow
     "#);
 }
 

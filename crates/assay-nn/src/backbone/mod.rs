@@ -61,6 +61,8 @@ pub use vit::{Clip, DinoV2, Family, Transformer, ViT, ViTSize};
 pub enum Backbone {
     /// No network: the features are the pixels of the image. A baseline that needs no weights.
     Pixels,
+    /// No network: the features come with the task, whose dataset is `Features(…)`.
+    Given,
     /// Conv-4 of few-shot learning (Vinyals et al. 2016): four blocks of 3×3 convolution, normalisation, ReLU and 2×2 max pool; all
     /// numbers of the last map are features.
     Conv4(Conv4),
@@ -127,6 +129,7 @@ pub enum Backbone {
 
 /// A built backbone.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a model, and Burn's modules are not boxed")]
 pub enum Net {
     /// See [`Backbone::Conv4`].
     Conv4(conv4::Conv4Net),
@@ -190,7 +193,8 @@ impl Backbone {
     /// The architecture that the variant comes down to.
     fn architecture(&self) -> Box<dyn Architecture> {
         match self {
-            Self::Pixels => Box::new(pixels::Pixels),
+            Self::Pixels => Box::new(pixels::Pixels { name: "Pixels" }),
+            Self::Given => Box::new(pixels::Pixels { name: "Given" }),
             Self::Conv4(spec) => Box::new(spec.clone()),
             Self::ResNet20 => Box::new(CifarResNet { name: "ResNet20", blocks: 3 }),
             Self::ResNet32 => Box::new(CifarResNet { name: "ResNet32", blocks: 5 }),
@@ -268,8 +272,16 @@ impl Backbone {
 
     /// The backbones that the shapes of a file speak of, whatever its numbers of layers and channels.
     pub(crate) fn inferred(checkpoint: &Checkpoint) -> Vec<Self> {
-        let inferred = [resnet::infer, clip_resnet::infer, regnet::infer, densenet::infer, vgg::infer, swin::infer]
-            .map(|infer| infer(checkpoint));
+        let inferred = [
+            resnet::infer,
+            clip_resnet::infer,
+            convnext::infer,
+            regnet::infer,
+            densenet::infer,
+            vgg::infer,
+            swin::infer,
+        ]
+        .map(|infer| infer(checkpoint));
         let mut all: Vec<Self> = inferred.into_iter().flatten().collect();
         all.extend(mobilenet::candidates(checkpoint));
         all.extend(mobilenet_v3::candidates(checkpoint));

@@ -1,4 +1,4 @@
-//! No network: the pixels themselves.
+//! No network: the pixels themselves, or features that somebody else has computed.
 
 use super::Net;
 use super::architecture::{Architecture, StageInfo};
@@ -6,12 +6,15 @@ use super::point::{FeaturePoint, Pool};
 use crate::builder::Builder;
 use crate::input::ImageSize;
 
-/// See [`Backbone::Pixels`](super::Backbone::Pixels).
-pub struct Pixels;
+/// See [`Backbone::Pixels`](super::Backbone::Pixels) and [`Backbone::Given`](super::Backbone::Given).
+pub struct Pixels {
+    /// The name as written in an experiment.
+    pub name: &'static str,
+}
 
 impl Architecture for Pixels {
     fn name(&self) -> &'static str {
-        "Pixels"
+        self.name
     }
 
     fn build(&self, _builder: &mut Builder<'_>) -> Option<Net> {

@@ -109,9 +109,12 @@ struct Shape {
     squeeze: bool,
 }
 
+/// A published size, with depths, widths, channels of a group, and whether channels are weighed.
+type Published = (RegNetSize, [u32; 4], [u32; 4], u32, bool);
+
 impl RegNetSize {
-    /// Those that are published, with depths, widths, channels of a group, and whether channels are weighed.
-    fn published() -> [(Self, [u32; 4], [u32; 4], u32, bool); 27] {
+    /// Those that are published.
+    fn published() -> [Published; 27] {
         use RegNetSize as S;
         [
             (S::X200MF, [1, 1, 4, 7], [24, 56, 152, 368], 8, false),

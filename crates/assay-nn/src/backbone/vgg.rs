@@ -101,6 +101,7 @@ pub struct VggNet {
 }
 
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a dozen of them, and Burn's modules are not boxed")]
 enum Layer {
     Plain(Conv),
     Normalised(ConvBn),

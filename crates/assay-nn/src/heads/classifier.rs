@@ -37,17 +37,49 @@ impl Head {
         self.bias.len()
     }
 
-    /// The class with the greatest logit for each row of `features`.
-    pub fn predict(&self, features: &[f32]) -> Vec<u32> {
+    /// The classifier of these outputs alone, in this order.
+    ///
+    /// # Panics
+    /// When there is no such output.
+    pub fn select(&self, outputs: &[u32]) -> Self {
+        let row = |k: &u32| self.weight[*k as usize * self.dim..][..self.dim].iter().copied();
+        let weight = outputs.iter().flat_map(row).collect();
+        Self { weight, bias: outputs.iter().map(|k| self.bias[*k as usize]).collect(), dim: self.dim }
+    }
+
+    /// N × K logits of N rows of `features`, rounded, and the class with the greatest one of each row, found before that;
+    /// of equals, the first.
+    pub fn predict(&self, features: &[f32]) -> (Vec<f32>, Vec<u32>) {
         let logit = |row: &[f32], k: usize| {
             let weights = &self.weight[k * self.dim..][..self.dim];
             f64::from(self.bias[k]) + weights.iter().zip(row).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
         };
-        let best = |row: &[f32]| {
-            (0..self.classes())
-                .map(|k| (k, logit(row, k)))
-                .fold((0, f64::NEG_INFINITY), |a, b| if b.1 > a.1 { b } else { a })
-        };
-        features.chunks_exact(self.dim).map(|row| best(row).0 as u32).collect()
+        let (mut logits, mut predicted) = (Vec::new(), Vec::new());
+        for row in features.chunks_exact(self.dim) {
+            let mut best = (0, f64::NEG_INFINITY);
+            for k in 0..self.classes() {
+                let logit = logit(row, k);
+                logits.push(logit as f32);
+                if logit > best.1 {
+                    best = (k as u32, logit);
+                }
+            }
+            predicted.push(best.0);
+        }
+        (logits, predicted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selected_outputs_stand_in_the_order_that_was_asked_for() {
+        let head = Head { weight: vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0], bias: vec![0.0, 0.5, -3.0], dim: 2 };
+        let rows = [2.0, 1.0, 0.0, 9.0];
+        assert_eq!(head.predict(&rows), (vec![2.0, 1.5, 0.0, 0.0, 9.5, 6.0], vec![0, 1]));
+        assert_eq!(head.select(&[2, 0]).predict(&rows), (vec![0.0, 2.0, 6.0, 0.0], vec![1, 0]));
+        assert_eq!(head.select(&[2, 0]).classes(), 2);
     }
 }

@@ -8,8 +8,16 @@ use super::{matrix, normalise_rows};
 /// Rows of the test set that are compared with the whole training set at a time.
 const CHUNK: usize = 256;
 
-/// Predicted class of each test row: the `k` training rows with the greatest cosine vote, each with weight
-/// exp(cosine / `temperature`). Equal cosines count in the order of the training rows; equal votes go to the lower class.
+/// Votes for each test row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnnVotes {
+    /// N × K sums of votes.
+    pub votes: Vec<f32>,
+    /// N classes with the most votes, found before votes are rounded.
+    pub predicted: Vec<u32>,
+}
+
+/// Predicted class of each test row, see [`knn_votes`].
 ///
 /// # Panics
 /// When `k` is greater than the number of training rows.
@@ -18,26 +26,45 @@ pub fn knn_predictions(
     labels: &[u32],
     test: &[f32],
     dim: usize,
-    (k, temperature): (usize, f64),
+    rule: (usize, f64),
     device: &Device,
 ) -> Vec<u32> {
-    assert!((1..=labels.len()).contains(&k), "k is between 1 and the number of training rows");
     let classes = labels.iter().max().map_or(0, |m| *m as usize + 1);
+    knn_votes((train, labels), test, (dim, classes), rule, device).predicted
+}
+
+/// Votes for each test row: the `k` training rows with the greatest cosine vote for their class, each with weight
+/// exp(cosine / `temperature`). Equal cosines count in the order of the training rows; equal votes go to the lower class.
+///
+/// # Panics
+/// When `k` is greater than the number of training rows.
+pub fn knn_votes(
+    (train, labels): (&[f32], &[u32]),
+    test: &[f32],
+    (dim, classes): (usize, usize),
+    (k, temperature): (usize, f64),
+    device: &Device,
+) -> KnnVotes {
+    assert!((1..=labels.len()).contains(&k), "k is between 1 and the number of training rows");
     let (mut train, mut test) = (train.to_vec(), test.to_vec());
     normalise_rows(&mut train, dim);
     normalise_rows(&mut test, dim);
     let bank = matrix(&train, dim, device).transpose();
-    let mut predictions = Vec::with_capacity(test.len() / dim);
+    let mut all = KnnVotes { votes: Vec::new(), predicted: Vec::with_capacity(test.len() / dim) };
     for chunk in test.chunks(CHUNK * dim) {
         let similarities: Vec<f32> =
             matrix(chunk, dim, device).matmul(bank.clone()).into_data().iter::<f32>().collect();
-        predictions
-            .par_extend(similarities.par_chunks(labels.len()).map(|row| vote(row, labels, classes, k, temperature)));
+        let rows = similarities.par_chunks(labels.len()).map(|row| vote(row, labels, classes, k, temperature));
+        for votes in rows.collect::<Vec<Vec<f64>>>() {
+            let better = |best: usize, class: usize| if votes[class] > votes[best] { class } else { best };
+            all.predicted.push((0..classes).fold(0, better) as u32);
+            all.votes.extend(votes.iter().map(|v| *v as f32));
+        }
     }
-    predictions
+    all
 }
 
-fn vote(similarities: &[f32], labels: &[u32], classes: usize, k: usize, temperature: f64) -> u32 {
+fn vote(similarities: &[f32], labels: &[u32], classes: usize, k: usize, temperature: f64) -> Vec<f64> {
     let mut order: Vec<u32> = (0..similarities.len() as u32).collect();
     let closer = |a: &u32, b: &u32| similarities[*b as usize].total_cmp(&similarities[*a as usize]).then(a.cmp(b));
     if k < order.len() {
@@ -53,13 +80,7 @@ fn vote(similarities: &[f32], labels: &[u32], classes: usize, k: usize, temperat
         // Relative to the nearest, whose vote is 1: a low temperature leaves no vote that is infinite.
         votes[labels[i as usize] as usize] += libm::exp((similarity(i) - nearest) / temperature);
     }
-    let mut best = 0;
-    for (class, weight) in votes.iter().enumerate() {
-        if *weight > votes[best] {
-            best = class;
-        }
-    }
-    best as u32
+    votes
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod knn;
 
 pub use classifier::Head;
 pub use few_shot::{Episodes, FewShotClassifier, FewShotDistance, FewShotRule, few_shot_accuracies};
-pub use knn::knn_predictions;
+pub use knn::{KnnVotes, knn_predictions, knn_votes};
 
 use burn::tensor::{Device, Tensor, TensorData};
 

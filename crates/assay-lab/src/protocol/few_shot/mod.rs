@@ -154,7 +154,7 @@ impl Protocol for FewShot {
         let episodes = cell.once(|cell| match self.episodes {
             EpisodeCount::Official => {
                 Episodes::official(cell.data()).map_err(|e| cell.protocol_error("episodes", e.to_string()))?;
-                let label = format!("episodes/{}/{}", cell.names().task, cell.names().protocol);
+                let label = cell.shared_label("episodes");
                 let manifest = cell.manifest();
                 cell.add(label, OfficialEpisodes { manifest })
             }
@@ -181,7 +181,7 @@ impl FewShot {
             skip_small_classes: self.small_classes == SmallClasses::Skip,
         };
         Episodes::check(cell.data(), &draw.shape()).map_err(|e| cell.protocol_error("ways", e.to_string()))?;
-        let label = format!("episodes/{}/{}", cell.names().task, cell.names().protocol);
+        let label = cell.shared_label("episodes");
         cell.add(label, draw)
     }
 }

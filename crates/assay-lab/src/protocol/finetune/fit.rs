@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::choose::Chosen;
 use super::search::Hyperparameters;
-use super::training::{Training, WRITTEN_IN};
+use super::training::{Training, written_in};
 use super::trial::Trial;
 use crate::outside::{LabelledImages, Labels};
 use crate::protocol::linear::warn_left_out;
@@ -38,7 +38,7 @@ fn chosen(context: &Context<'_, Runtime>, choice: &Option<Output<Json<Chosen>>>)
 }
 
 impl LabStep for FinetuneBackbone {
-    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = WRITTEN_IN;
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = written_in![("/fit", Dataset)];
 }
 
 impl Step<Runtime> for FinetuneBackbone {
@@ -89,7 +89,7 @@ pub struct ScoreFinetuned {
 }
 
 impl LabStep for ScoreFinetuned {
-    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = WRITTEN_IN;
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = written_in![("/test", Dataset), ("/metric", Task)];
 }
 
 impl Step<Runtime> for ScoreFinetuned {

@@ -53,7 +53,7 @@ pub struct Finetune {
     /// Largest norm of the gradient; longer ones are scaled down to it. Default: none.
     pub clip_norm: Option<f64>,
     /// Random views of training images where there is augmentation; without it, images are prepared as for the test. Default:
-    /// `(scale: (0.08, 1.0), ratio: (0.75, 1.3333333333333333), flip: 0.5)`.
+    /// `(flip: 0.5, ratio: [0.75, 1.3333333333333333], scale: [0.08, 1.0])`.
     pub augmentation: RandomResizedCrop,
     /// Part of the training images that becomes the validation split of a dataset without one. Default: `(fraction:
     /// 0.2, seed: 0)`.
@@ -203,7 +203,7 @@ impl Finetune {
             let message = "finetuning trains the features at the end of the network: leave `layer` and `pool` out";
             return Err(cell.model_error(message.to_owned()));
         }
-        let image = cell.image();
+        let image = cell.image()?;
         let size = ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize };
         if let Some(problem) = backbone.training_problem(size) {
             return Err(cell.model_error(problem));

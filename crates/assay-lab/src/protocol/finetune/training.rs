@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::search::Hyperparameters;
 use crate::outside::{LabelledImages, Labels, ShardImages};
-use crate::steps::{Arithmetic, Order, Runtime, TrainingImages, WeightsRecipe, WrittenIn, train_resumably};
+use crate::steps::{Arithmetic, Order, Runtime, TrainingImages, WeightsRecipe, train_resumably};
 
 /// What all trainings of an evaluation share.
 #[derive(Clone, Serialize)]
@@ -52,17 +52,19 @@ pub struct Training {
 }
 
 /// Where the parts of a [`Training`], the field `training` of a step, are written.
-pub(super) const WRITTEN_IN: &[(&str, WrittenIn)] = &[
-    ("/training/backbone", WrittenIn::Backbone),
-    ("/training/weights", WrittenIn::Weights),
-    ("/training/input", WrittenIn::Model),
-    ("/training/image", WrittenIn::Image),
-    ("/training/images", WrittenIn::Dataset),
-    ("/fit", WrittenIn::Dataset),
-    ("/validation", WrittenIn::Dataset),
-    ("/test", WrittenIn::Dataset),
-    ("/metric", WrittenIn::Task),
-];
+macro_rules! written_in {
+    ($(($part:literal, $written:ident)),* $(,)?) => {
+        &[
+            ("/training/backbone", WrittenIn::Backbone),
+            ("/training/weights", WrittenIn::Weights),
+            ("/training/input", WrittenIn::Model),
+            ("/training/image", WrittenIn::Image),
+            ("/training/images", WrittenIn::Dataset),
+            $(($part, WrittenIn::$written)),*
+        ]
+    };
+}
+pub(super) use written_in;
 
 /// Tensors of a trained network: of the backbone, and `head.0.weight` (K × D) and `head.0.bias`.
 pub(super) type Network = BTreeMap<String, RawTensor>;

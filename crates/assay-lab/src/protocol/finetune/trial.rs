@@ -6,7 +6,7 @@ use assay_stats::metrics::best_temperature;
 use serde::{Deserialize, Serialize};
 
 use super::search::Hyperparameters;
-use super::training::{Network, Training, WRITTEN_IN};
+use super::training::{Network, Training, written_in};
 use crate::outside::{LabelledImages, Labels};
 use crate::spec::Metric;
 use crate::steps::{LabStep, Runtime, WrittenIn};
@@ -44,7 +44,8 @@ pub struct Trial {
 }
 
 impl LabStep for TryHyperparameters {
-    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = WRITTEN_IN;
+    const WRITTEN_IN: &'static [(&'static str, WrittenIn)] =
+        written_in![("/fit", Dataset), ("/validation", Dataset), ("/metric", Task)];
 }
 
 impl Step<Runtime> for TryHyperparameters {

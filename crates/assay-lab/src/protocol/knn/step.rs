@@ -2,11 +2,11 @@
 
 use assay_engine::{Content, Context, Output, Step};
 use assay_nn::device::{DeviceChoice, open};
-use assay_nn::knn_predictions;
+use assay_nn::{KnnVotes, knn_votes};
 use serde::Serialize;
 
 use crate::outside::LabelledImages;
-use crate::results::Evaluation;
+use crate::results::{Evaluation, Predictions, ScoreKind};
 use crate::steps::{FeatureTable, Features, LabStep, Runtime, WrittenIn};
 
 /// Classifies the test split by its neighbours in the training split.
@@ -31,7 +31,7 @@ impl LabStep for ScoreKnn {
 
 impl Step<Runtime> for ScoreKnn {
     const KIND: &'static str = "knn";
-    const VERSION: u32 = 3; // 1 – `Scores`; 2 – `Evaluation`; 3 – votes relative to the nearest
+    const VERSION: u32 = 3; // 1 – `Scores`; 2 – `Evaluation`; 3 – votes relative to the nearest, which are kept
     type Output = Evaluation;
 
     fn run(&self, context: &Context<'_, Runtime>) -> anyhow::Result<Evaluation> {
@@ -40,7 +40,16 @@ impl Step<Runtime> for ScoreKnn {
         let asked = FeatureTable::rows(context, &self.features, test)?;
         let device = open(DeviceChoice::Cpu).map_err(anyhow::Error::msg)?.device;
         let rule = (self.k as usize, self.temperature);
-        let predicted = knn_predictions(&seen.values, train.classes()?, &asked.values, seen.dim, rule, &device);
-        Evaluation::of_predictions(test.images.clone(), &predicted, test.classes()?)
+        let known = (seen.values.as_slice(), train.classes()?);
+        let KnnVotes { votes, predicted } =
+            knn_votes(known, &asked.values, (seen.dim, test.classes.len()), rule, &device);
+        Evaluation::of_predictions(Predictions {
+            images: test.images.clone(),
+            labels: test.labels.clone(),
+            classes: test.classes.clone(),
+            kind: ScoreKind::Votes,
+            scores: votes,
+            predicted: Some(predicted),
+        })
     }
 }

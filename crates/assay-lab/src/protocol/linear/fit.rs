@@ -41,6 +41,11 @@ pub struct FittedProbe {
     pub solver: Option<SolverReport>,
 }
 
+impl FittedProbe {
+    /// Name of the file with weights and biases.
+    pub const WEIGHTS: &'static str = "classifier.safetensors";
+}
+
 impl LabStep for FitProbe {
     const WRITTEN_IN: &'static [(&'static str, WrittenIn)] = &[("/fit", WrittenIn::Dataset)];
 }
@@ -75,16 +80,15 @@ impl Step<Runtime> for FitProbe {
 }
 
 const REPORT: &str = "fit.json";
-const WEIGHTS: &str = "classifier.safetensors";
 
 impl Artifact for FittedProbe {
     fn write(&self, files: &mut ArtifactFiles) -> anyhow::Result<()> {
         files.put(REPORT, serde_json::to_vec(&self.solver)?)?;
-        files.put(WEIGHTS, arrays_of(&self.linear).to_bytes()?)
+        files.put(Self::WEIGHTS, arrays_of(&self.linear).to_bytes()?)
     }
 
     fn read(files: &ArtifactFiles) -> anyhow::Result<Self> {
         let solver = serde_json::from_slice(&files.get(REPORT)?)?;
-        Ok(Self { linear: linear_from(&files.get(WEIGHTS)?)?, solver })
+        Ok(Self { linear: linear_from(&files.get(Self::WEIGHTS)?)?, solver })
     }
 }

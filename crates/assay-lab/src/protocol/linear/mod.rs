@@ -10,9 +10,7 @@ mod score;
 #[cfg(test)]
 pub use choose::Choice;
 pub use choose::ChooseValue;
-pub use fit::FitProbe;
-#[cfg(test)]
-pub use fit::FittedProbe;
+pub use fit::{FitProbe, FittedProbe};
 pub use grid::{Candidates, SolveGrid};
 pub use parts::HoldOut;
 pub use probe::{Convergence, Probe};
@@ -186,6 +184,7 @@ impl Linear {
             count: all.len(),
         };
         let classifier = cell.add(label("fit"), fit)?;
+        cell.probe(&classifier, FittedProbe::WEIGHTS, &classes, normalize);
         let score = ScoreProbe {
             features: cell.features_of(&parts.test)?,
             test: leaf(cell, &parts.test),

@@ -12,11 +12,13 @@ use burn::tensor::activation::gelu;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Net;
 use super::architecture::{Architecture, Network, StageInfo, after_steps};
+use super::reading::Shapes;
+use super::{Backbone, Net};
 use crate::builder::{Builder, Init};
 use crate::input::ImageSize;
 use crate::layers::{Conv, ConvSpec, Edges, Linear, layer_norm};
+use assay_weights::Checkpoint;
 
 const EPSILON: f64 = 1e-6;
 
@@ -172,6 +174,24 @@ impl Architecture for Spec {
             None
         }
     }
+}
+
+/// The ConvNeXt whose tensors are in the file, of a size that has no name; the others are known.
+pub fn infer(checkpoint: &Checkpoint) -> Option<Backbone> {
+    let shapes = Shapes::beside("downsample_layers.0.0.weight", checkpoint, &names::all())?;
+    let depths = [0, 1, 2, 3].map(|stage| shapes.count(|i| format!("stages.{stage}.{i}.dwconv.weight")));
+    let width = u32::try_from(shapes.first("downsample_layers.0.0.weight")?).ok()?;
+    let is_v2 = shapes.of("stages.0.0.grn.gamma").is_some();
+    let shape = (depths, width as usize);
+    let of = |size: &ConvNeXtSize| {
+        let Spec { depths, width, .. } = Spec::new(size, is_v2);
+        (depths, width)
+    };
+    let size = ConvNeXtSize::NAMED.into_iter().find(|size| of(size) == shape);
+    let size = size.unwrap_or(ConvNeXtSize::Custom { depths, width });
+    let backbone =
+        if is_v2 { Backbone::ConvNeXtV2(ConvNeXtV2 { size }) } else { Backbone::ConvNeXt(ConvNeXt { size }) };
+    Some(backbone).filter(|backbone| backbone.invalid_because().is_none())
 }
 
 /// The network.

@@ -392,7 +392,7 @@ impl Architecture for NamedResNet {
 
     /// Where means are taken of odd maps, those of the shortcut are a pixel larger, and timm fails.
     fn size_problem(&self, image: ImageSize) -> Option<String> {
-        let is_even = |side: usize| side.div_ceil(2) / 2 % 8 == 0;
+        let is_even = |side: usize| (side.div_ceil(2) / 2).is_multiple_of(8);
         let fits = self.spec.antialias() != Antialias::AvgPool || is_even(image.height) && is_even(image.width);
         let odd = || format!("with `antialias: AvgPool` needs sides that are multiples of 32, and images have {image}");
         self.too_small(image).or_else(|| (!fits).then(odd))

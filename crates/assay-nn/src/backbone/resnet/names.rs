@@ -8,7 +8,7 @@ pub fn all() -> Vec<Naming> {
     vec![
         Naming { name: "Hugging Face", advice: None, translate: Box::new(hugging_face) },
         Naming { name: "Sequential", advice: None, translate: Box::new(sequential) },
-        Naming { name: "pytorch-cifar", advice: None, translate: Box::new(|tensors| shortcuts(tensors)) },
+        Naming { name: "pytorch-cifar", advice: None, translate: Box::new(shortcuts) },
     ]
 }
 

@@ -65,6 +65,7 @@ struct Attention {
 
 /// Biases of the attention between two places of a window.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a block, and Burn's modules are not boxed")]
 enum Bias {
     /// Of version 1: (2w − 1)² × heads.
     Table(Param<Tensor<2>>),
@@ -288,8 +289,8 @@ impl Continuous {
     fn of_inputs(&self) -> Tensor<3> {
         let bias = self.qkv.val();
         let third = bias.dims()[0] / 3;
-        let keys = bias.zeros_like().slice([0..third]);
-        let (queries, values) = (bias.clone().slice([0..third]), bias.slice([2 * third..3 * third]));
+        let part = |i: usize| bias.clone().narrow(0, i * third, third);
+        let (queries, keys, values) = (part(0), part(1).zeros_like(), part(2));
         Tensor::cat(vec![queries, keys, values], 0).unsqueeze()
     }
 

@@ -41,7 +41,7 @@ pub fn of(spec: &Spec) -> Vec<Naming> {
     };
     let hugging_face =
         Naming { name: "Hugging Face", advice: None, translate: Box::new(move |t| hugging_face(t, fit)) };
-    let others: &[(&'static str, fn(&Tensors, Fit) -> Option<Translated<'_>>)] = match spec.known {
+    let others: &[Other] = match spec.known {
         Known::DinoV2 => &[("timm", timm_dino_v2), ("DINOv2", authors)],
         Known::Family(Family::DinoV3) => &[("DINOv3", dino_v3), ("timm", timm_dino_v3)],
         Known::Family(Family::AimV2) => &[("AIMv2", authors)],
@@ -50,12 +50,15 @@ pub fn of(spec: &Spec) -> Vec<Naming> {
         Known::Family(Family::Deit3) => &[("DeiT-3", authors)],
         _ => &[],
     };
-    let other = |(name, translate): &(&'static str, fn(&Tensors, Fit) -> Option<Translated<'_>>)| {
+    let other = |(name, translate): &Other| {
         let translate = *translate;
         Naming { name, advice: None, translate: Box::new(move |t| translate(t, fit)) }
     };
     std::iter::once(hugging_face).chain(others.iter().map(other)).collect()
 }
+
+/// Names of somebody else, and how they are read.
+type Other = (&'static str, fn(&Tensors, Fit) -> Option<Translated<'_>>);
 
 /// Beginnings of what Hugging Face calls blocks.
 const BLOCKS: [&str; 5] = ["encoder.layers.", "encoder.layer.", "model.layer.", "layers.", "layer."];

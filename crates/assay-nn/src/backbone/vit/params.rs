@@ -28,6 +28,10 @@ pub enum ViTSize {
     HugePlus,
     /// 1536 features, 40 blocks, 24 attention heads and gated hidden layers, of DINOv2.
     Giant,
+    /// 1408 features, 40 blocks, 16 attention heads and 6144 hidden features: `ViT-g-14` of open_clip.
+    LittleG,
+    /// 1664 features, 48 blocks, 16 attention heads and 8192 hidden features: `ViT-bigG-14` of open_clip.
+    BigG,
     /// Any other size.
     Custom {
         /// Number of features of each token.
@@ -51,6 +55,8 @@ impl ViTSize {
             Self::Huge => (1280, 32, 16, 5120),
             Self::HugePlus => (1280, 32, 20, 5120),
             Self::Giant => (1536, 40, 24, 4096),
+            Self::LittleG => (1408, 40, 16, 6144),
+            Self::BigG => (1664, 48, 16, 8192),
             Self::Custom { width, depth, heads } => (*width, *depth, *heads, width.saturating_mul(4)),
         };
         let [width, depth, heads, hidden] = [width, depth, heads, hidden].map(|n| n as usize);
@@ -71,8 +77,9 @@ pub struct ViT {
     /// 224.
     #[serde(default = "image_224")]
     pub trained_at: u32,
-    /// Interpolation of position embeddings for images of another size than `trained_at`. Default: `Bicubic`, with a warning
-    /// where it matters, since no tensor tells it: DINO has `BicubicOffset` and timm `BicubicAntialias` under the same names.
+    /// Interpolation of position embeddings for images of another size than `trained_at`. No tensor tells it: DINO has
+    /// `BicubicOffset` and timm `BicubicAntialias` under the same names, so that the default is told where it matters. Default:
+    /// `Bicubic`.
     #[serde(default, serialize_with = "usual_positions")]
     pub positions: Option<Positions>,
     /// Number that is added to variances before their root is taken. Default: what a configuration file beside the weights says;

@@ -29,6 +29,8 @@ const POSITIONS: [&str; 5] = [
     "embeddings.position_embedding.weight",
     "preprocessor.pos_embed",
 ];
+/// Numbers of features that CLIPs are projected to; heads of timm's with other numbers of outputs are classifiers.
+const PROJECTIONS: [usize; 5] = [512, 640, 768, 1024, 1280];
 /// What stands before the number of a block.
 const BLOCKS: [&str; 6] = ["resblocks.", "blocks.", "encoder.layers.", "encoder.layer.", "layers.", "layer."];
 
@@ -77,7 +79,8 @@ fn facts(checkpoint: &Checkpoint, name: &str, tensor: &RawTensor) -> Option<Fact
     let of = |name: &str| checkpoint.tensors.get(&format!("{root}{name}")).map(|tensor| tensor.shape.as_slice());
     let tokens = POSITIONS.iter().find_map(|name| of(name)?.iter().rev().nth(1).copied());
     let side = tokens.and_then(grid_side).or_else(|| relative_side(checkpoint, root));
-    let heads = [of("proj").and_then(|proj| proj.get(1)), of("head.weight").and_then(|head| head.first())];
+    let head = of("head.weight").and_then(|head| head.first()).filter(|n| PROJECTIONS.contains(n));
+    let heads = [of("proj").and_then(|proj| proj.get(1)), head];
     let hugging_face = checkpoint.tensors.iter().find(|(name, _)| name.ends_with("visual_projection.weight"));
     let outputs = heads.into_iter().flatten().next().or_else(|| hugging_face?.1.shape.first());
     Some(Facts {
@@ -107,7 +110,7 @@ fn depth(checkpoint: &Checkpoint, root: &str) -> Option<usize> {
     let number = |name: &String| {
         let rest = name.strip_prefix(root)?;
         let after = |mark: &&str| rest.find(*mark).map(|at| (at, &rest[at + mark.len()..]));
-        let (_, rest) = BLOCKS.iter().filter_map(|mark| after(&mark)).min_by_key(|(at, _)| *at)?;
+        let (_, rest) = BLOCKS.iter().filter_map(after).min_by_key(|(at, _)| *at)?;
         rest.split('.').next()?.parse::<usize>().ok().filter(|number| *number < 128)
     };
     let is_decoder = |name: &&String| name.contains("decoder");
@@ -116,7 +119,7 @@ fn depth(checkpoint: &Checkpoint, root: &str) -> Option<usize> {
 
 /// The backbones that these facts allow.
 fn candidates(facts: &Facts) -> Vec<Backbone> {
-    let Facts { width, depth, patch, trained_at, projected } = *facts;
+    let Facts { width, depth, patch, trained_at, .. } = *facts;
     let mut all = Vec::new();
     let plain = [ViTSize::Tiny, ViTSize::Small, ViTSize::Base, ViTSize::Large, ViTSize::Huge, ViTSize::Giant];
     for size in plain.into_iter().filter(|size| size.shape().width == width) {
@@ -128,11 +131,11 @@ fn candidates(facts: &Facts) -> Vec<Backbone> {
         for registers in [0, 4] {
             all.push(Backbone::DinoV2(DinoV2 { size: size.clone(), registers, patch, trained_at, positions: None }));
         }
-        let projections = BTreeSet::from([None, projected]);
-        all.extend(projections.into_iter().map(|projected| {
-            let (activation, epsilon, positions) = (None, None, None);
-            Backbone::Clip(Clip { size: size.clone(), patch, trained_at, projected, activation, epsilon, positions })
-        }));
+        all.extend(clips(facts, &size));
+    }
+    for size in [ViTSize::LittleG, ViTSize::BigG] {
+        let Shape { width: of_size, depth: usual, .. } = size.shape();
+        all.extend((of_size == width && usual == depth).then(|| clips(facts, &size)).into_iter().flatten());
     }
     for family in Family::ALL {
         for size in family.sizes().iter().filter(|size| family.shape(size).width == width) {
@@ -151,4 +154,14 @@ fn candidates(facts: &Facts) -> Vec<Backbone> {
     }
     all.retain(|backbone| backbone.invalid_because().is_none());
     all
+}
+
+/// CLIPs of a size, with and without their projection.
+fn clips(facts: &Facts, size: &ViTSize) -> Vec<Backbone> {
+    let Facts { patch, trained_at, projected, .. } = *facts;
+    let clip = |projected| {
+        let (activation, epsilon, positions) = (None, None, None);
+        Backbone::Clip(Clip { size: size.clone(), patch, trained_at, projected, activation, epsilon, positions })
+    };
+    BTreeSet::from([None, projected]).into_iter().map(clip).collect()
 }
