@@ -4,9 +4,11 @@
 
 mod export_files;
 mod item_files;
+mod paper;
 
 pub use export_files::{ExportFormat, write_export, write_rest};
 pub use item_files::{ItemFormat, render_items};
+pub use paper::{compare_with_paper, compare_with_paper_json, paper_tables};
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;

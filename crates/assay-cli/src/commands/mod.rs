@@ -6,6 +6,7 @@ mod export;
 mod export_tables;
 mod gc;
 mod list;
+mod paper;
 mod plan;
 mod run;
 mod show;
@@ -34,6 +35,7 @@ pub enum Command {
     Plan(plan::Plan),
     Why(why::Why),
     Show(show::Show),
+    Paper(paper::Paper),
     Status(status::Status),
     Gc(gc::Gc),
     Verify(verify::Verify),
@@ -62,6 +64,7 @@ impl Command {
             Self::Plan(command) => command.run(),
             Self::Why(command) => command.run(),
             Self::Show(command) => command.run(),
+            Self::Paper(command) => command.run(),
             Self::Status(command) => command.run(),
             Self::Gc(command) => command.run(),
             Self::Verify(command) => command.run(),
