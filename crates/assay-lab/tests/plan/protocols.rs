@@ -77,6 +77,7 @@ fn what_cannot_be_finetuned_is_said_at_its_place() {
         ("backbone: ResNet20, weights: Random(seed: 0), layer: \"layer2\"", ""),
         ("backbone: ViT(size: Tiny), weights: Random(seed: 0)", ""),
         (resnet, "trained: From(\"layer4\")"),
+        ("backbone: MobileNetV2(), weights: Random(seed: 0)", "trained: From(\"layer3\")"),
         (resnet, "search: Grid(lr: []), steps: 0, batch: 0, layer_decay: 0, clip_norm: 0"),
         (resnet, "search: Single(lr: -1), schedule: (warmup_steps: 9), steps: 9, optimizer: Sgd(momentum: 1)"),
         (resnet, "augmentation: (scale: (0.5, 2)), validation: (fraction: 1)"),
@@ -92,6 +93,8 @@ fn what_cannot_be_finetuned_is_said_at_its_place() {
         help: leave the pair out with `exclude`
 
     e.ron:4:56: on task "glyphs": ResNet20 has no stage "layer4": there are layer1, layer2, layer3
+
+    e.ron:4:56: on task "glyphs": the names of the tensors of MobileNetV2 do not say which stage they belong to: train `All`, `Head` or `Norms`, without `layer_decay`
 
     e.ron:4:38: `warmup_steps` must be fewer than `steps` [must be fewer than `steps`]
     e.ron:4:55: `search` must come to 1 to 1,000 combinations [must come to 1 to 1,000 combinations]

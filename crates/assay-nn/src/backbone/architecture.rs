@@ -84,6 +84,11 @@ pub trait Architecture {
         None
     }
 
+    /// Tells whether the names of its tensors say which stage they belong to: by `layer3`, or by their first number.
+    fn numbers_stages(&self) -> bool {
+        false
+    }
+
     /// The grid of patches that its learnt position embeddings are for, and the side of a patch in pixels; `None` without such.
     fn position_grid(&self) -> Option<(ImageSize, usize)> {
         None

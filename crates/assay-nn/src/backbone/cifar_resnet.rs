@@ -25,6 +25,10 @@ pub struct CifarResNet {
 }
 
 impl Architecture for CifarResNet {
+    fn numbers_stages(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         self.name
     }

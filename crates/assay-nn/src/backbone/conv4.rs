@@ -34,6 +34,10 @@ pub struct Conv4 {
 const BLOCKS: usize = 4;
 
 impl Architecture for Conv4 {
+    fn numbers_stages(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         "Conv4"
     }

@@ -310,6 +310,11 @@ impl Backbone {
         self.architecture().size_problem(image)
     }
 
+    /// Tells whether its stages can be trained apart from each other: the names of its tensors say which stage they belong to.
+    pub fn numbers_stages(&self) -> bool {
+        self.architecture().numbers_stages()
+    }
+
     /// Why it cannot be trained on images of this size, though it can take them.
     pub fn training_problem(&self, image: ImageSize) -> Option<String> {
         let trained_at =

@@ -27,6 +27,7 @@ pub use optimizer::Optimizer;
 pub use saved::from_safetensors;
 pub use schedule::{Decay, Schedule};
 
+use groups::Division;
 use learner::{HEAD, Learner};
 use optimizer::Updates;
 use saved::Saved;
@@ -135,13 +136,13 @@ pub fn train(
         (None, Some(start)) => Values::Start(start, spec.seed),
         (None, None) => Values::Random(spec.seed),
     };
-    let depth = backbone.stages().len();
-    let frozen = |name: &str| !spec.groups.trains(name, depth);
+    let division = Division::new(&spec.groups, backbone);
+    let frozen = |name: &str| !division.trains(name);
     let mut builder = Builder::new(&device, values).freezing(&frozen);
     let mut learner = Learner::build(&mut builder, backbone, features, spec.objective)
         .ok_or(TrainError::NoParameters(backbone.name()))?;
     let known = builder.by_id();
-    let groups = known.iter().map(|(id, tensor)| (*id, spec.groups.of(tensor, depth))).collect();
+    let groups = known.iter().map(|(id, tensor)| (*id, division.rates(tensor))).collect();
     let mut updates = Updates::new(spec.optimizer, groups);
     let mut losses = Vec::new();
     if let Some(saved) = &restored {

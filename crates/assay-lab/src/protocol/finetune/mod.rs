@@ -18,12 +18,12 @@ pub use trial::TryHyperparameters;
 use assay_config::Checker;
 use assay_data::RandomResizedCrop;
 use assay_engine::Output;
-use assay_nn::{Backbone, Groups, ImageSize, Optimizer, Schedule, Scope};
+use assay_nn::{Backbone, Decay, Groups, ImageSize, Optimizer, Schedule, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::search::Search;
-use super::linear::{HoldOut, Parts, classes_of};
+use super::linear::{HoldOut, Parts, check_parts, classes_of};
 use crate::plan::{CellPlan, PlanError, Protocol};
 use crate::results::{CalibrationRule, Evaluation, Resampling};
 
@@ -104,12 +104,11 @@ pub enum TrainedPart {
 
 impl TrainedPart {
     fn scope(&self, backbone: &Backbone) -> Result<Scope, String> {
-        let Self::From(name) = self else {
-            return Ok(match self {
-                Self::Norms => Scope::Norms,
-                Self::Head => Scope::Head,
-                _ => Scope::All,
-            });
+        let name = match self {
+            Self::All => return Ok(Scope::All),
+            Self::Norms => return Ok(Scope::Norms),
+            Self::Head => return Ok(Scope::Head),
+            Self::From(name) => name,
         };
         let names: Vec<String> = backbone.stages().into_iter().map(|stage| stage.name).collect();
         match names.iter().position(|stage| stage == name) {
@@ -136,11 +135,13 @@ impl Protocol for Finetune {
         if let Some(problem) = self.augmentation.invalid_because() {
             at.field("augmentation").expect(false, &format!("is not possible: {problem}"));
         }
-        for (name, HoldOut { fraction, .. }) in [("validation", self.validation), ("test", self.test)] {
-            let is_part = fraction > 0.0 && fraction < 1.0;
-            at.field(&format!("{name}.fraction")).expect(is_part, "must be greater than 0 and less than 1");
-        }
-        at.field("resamples").expect((1..=100_000).contains(&self.resamples), "must be from 1 to 100,000");
+        let has_numbers = match &self.schedule.decay {
+            Decay::Poly(power) => *power > 0.0 && power.is_finite(),
+            Decay::MultiStep { factor, .. } => *factor >= 0.0 && factor.is_finite(),
+            Decay::Constant | Decay::Cosine => true,
+        };
+        at.field("schedule.decay").expect(has_numbers, "must have a positive power, or a factor that is not negative");
+        check_parts(at, self.validation, self.test, self.resamples);
     }
 
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError> {
@@ -207,6 +208,16 @@ impl Finetune {
         let size = ImageSize { height: image.crop_px.height as usize, width: image.crop_px.width as usize };
         if let Some(problem) = backbone.training_problem(size) {
             return Err(cell.model_error(problem));
+        }
+        let is_by_stage =
+            [(matches!(self.trained, TrainedPart::From(_)), "trained"), (self.layer_decay != 1.0, "layer_decay")];
+        if let Some((_, field)) = is_by_stage.into_iter().find(|(is, _)| *is && !backbone.numbers_stages()) {
+            let message = format!(
+                "the names of the tensors of {} do not say which stage they belong to: train `All`, `Head` or `Norms`, without \
+                 `layer_decay`",
+                backbone.name()
+            );
+            return Err(cell.protocol_error(field, message));
         }
         let scope = self.trained.scope(&backbone).map_err(|message| cell.protocol_error("trained", message))?;
         Ok(Training {

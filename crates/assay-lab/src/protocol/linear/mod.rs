@@ -28,7 +28,7 @@ use crate::results::{CalibrationRule, Evaluation, Resampling};
 use crate::spec::Metric;
 use assay_config::Checker;
 
-pub(super) use self::parts::{Parts, classes_of};
+pub(super) use self::parts::{Parts, check_parts, classes_of};
 
 /// A linear classifier of cached features. The value of its grid is chosen on the validation split (or on a part of the
 /// training split), the classifier is fitted again on both, and the test split is looked at once. The metric is the task's.
@@ -125,11 +125,7 @@ impl Protocol for Linear {
             self.convergence == Convergence::default() || self.solver == Solver::Logistic,
             "must be left out: it is for `Logistic` alone",
         );
-        for (name, HoldOut { fraction, .. }) in [("validation", self.validation), ("test", self.test)] {
-            let is_part = fraction > 0.0 && fraction < 1.0;
-            at.field(&format!("{name}.fraction")).expect(is_part, "must be greater than 0 and less than 1");
-        }
-        at.field("resamples").expect((1..=100_000).contains(&self.resamples), "must be from 1 to 100,000");
+        check_parts(at, self.validation, self.test, self.resamples);
     }
 
     fn plan(&self, cell: &mut CellPlan<'_, '_>) -> Result<Output<Evaluation>, PlanError> {

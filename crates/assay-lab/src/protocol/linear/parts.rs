@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use assay_config::Checker;
 use assay_data::{Manifest, Split};
 use assay_stats::LegacyNumpy;
 use schemars::JsonSchema;
@@ -40,6 +41,15 @@ impl HoldOut {
         });
         taken
     }
+}
+
+/// Checks the fields `validation`, `test` and `resamples` of a protocol that learns, chooses and tests.
+pub(in crate::protocol) fn check_parts(at: &Checker<'_>, validation: HoldOut, test: HoldOut, resamples: u32) {
+    for (name, HoldOut { fraction, .. }) in [("validation", validation), ("test", test)] {
+        let is_part = fraction > 0.0 && fraction < 1.0;
+        at.field(&format!("{name}.fraction")).expect(is_part, "must be greater than 0 and less than 1");
+    }
+    at.field("resamples").expect((1..=100_000).contains(&resamples), "must be from 1 to 100,000");
 }
 
 /// Indices of the samples that are fitted, chosen by and tested.

@@ -12,7 +12,7 @@ use crate::outside::{LabelledImages, ShardImages, decoded};
 use crate::steps::Runtime;
 
 /// Images in the order of their labels. They are decoded when they are asked for, and kept while there is room, so that memory
-/// does not grow with the dataset.
+/// has a bound whatever the dataset.
 pub(crate) struct TrainingImages<'a> {
     samples: Vec<&'a Sample>,
     image: &'a ImageSpec,

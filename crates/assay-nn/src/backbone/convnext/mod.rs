@@ -126,6 +126,10 @@ impl From<&ConvNeXtV2> for Spec {
 }
 
 impl Architecture for Spec {
+    fn numbers_stages(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         if self.is_v2 { "ConvNeXtV2" } else { "ConvNeXt" }
     }

@@ -346,6 +346,10 @@ pub struct NamedResNet {
 }
 
 impl Architecture for NamedResNet {
+    fn numbers_stages(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         self.name
     }

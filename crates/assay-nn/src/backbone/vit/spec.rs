@@ -129,6 +129,10 @@ impl Spec {
 }
 
 impl Architecture for Spec {
+    fn numbers_stages(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         self.name
     }
